@@ -1,0 +1,55 @@
+"""A WebSocket room server on Trio, and the library that it is made of."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rooms.config import Settings
+    from rooms.errors import ConfigError, Disconnect, RequestError, RoomsError
+    from rooms.protocol.commands import Origin, Position, User
+    from rooms.server.app import App
+    from rooms.server.client import Client
+    from rooms.server.context import Context, Event
+    from rooms.server.rooms import Delivered, RoomHandle
+    from rooms.serving import Server, serve
+
+__all__ = [
+    "App",
+    "Client",
+    "ConfigError",
+    "Context",
+    "Delivered",
+    "Disconnect",
+    "Event",
+    "Origin",
+    "Position",
+    "RequestError",
+    "RoomHandle",
+    "RoomsError",
+    "Server",
+    "Settings",
+    "User",
+    "serve",
+]
+
+_HOMES = {
+    "rooms.config": ("Settings",),
+    "rooms.errors": ("ConfigError", "Disconnect", "RequestError", "RoomsError"),
+    "rooms.protocol.commands": ("Origin", "Position", "User"),
+    "rooms.server.app": ("App",),
+    "rooms.server.client": ("Client",),
+    "rooms.server.context": ("Context", "Event"),
+    "rooms.server.rooms": ("Delivered", "RoomHandle"),
+    "rooms.serving": ("Server", "serve"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that ``rooms --help`` need not wait."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
