@@ -1,0 +1,61 @@
+"""Which names rooms, events and users may have."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+from rooms.errors import InvalidName, ReservedName
+
+NAME_BYTES = 255
+"""The longest name, in bytes of UTF-8."""
+
+LIFECYCLE = frozenset({"connected", "disconnected", "error", "joined", "left"})
+"""Events that only the server fires: a remote frame can never name one of them."""
+
+# Keys with a meaning of their own in JavaScript objects; clients use names as keys.
+_TREACHEROUS = frozenset({"__proto__", "constructor", "prototype"})
+
+
+@lru_cache(maxsize=4096)
+def check_name(name: str) -> str:
+    """Return ``name`` if it may name a room, an event or a user.
+
+    Raises:
+        InvalidName: It is empty, longer than `NAME_BYTES`, not in Unicode's composed form
+            (NFC, so that two names that look the same are the same) or holds characters that
+            cannot be seen.
+        ReservedName: It begins with ``$`` (MQTT 5, section 4.7.2: for the server's own use) or
+            is a key that JavaScript gives a meaning.
+    """
+    if not name or len(name.encode("utf-8", "surrogatepass")) > NAME_BYTES:
+        raise InvalidName(f"A name must be 1 to {NAME_BYTES} bytes long.")
+    if not name.isprintable() or not unicodedata.is_normalized("NFC", name):
+        raise InvalidName("A name must be printable text in Unicode's composed form (NFC).")
+    if name.startswith("$") or name in _TREACHEROUS:
+        raise ReservedName(f"The name {name!r} belongs to the server.")
+    return name
+
+
+@lru_cache(maxsize=4096)
+def check_room(name: str) -> str:
+    """Return ``name`` if it may name a room: as `check_name`, and free of ``+`` and ``#``.
+
+    Raises:
+        InvalidName, ReservedName: As `check_name`, or it holds a wildcard (MQTT 5, 4.7.1).
+    """
+    if "+" in name or "#" in name:
+        raise InvalidName("A room's name must not hold the wildcards + and #.")
+    return check_name(name)
+
+
+@lru_cache(maxsize=4096)
+def check_event(name: str) -> str:
+    """Return ``name`` if a client may send an event of that name.
+
+    Raises:
+        InvalidName, ReservedName: As `check_name`, or it is one of `LIFECYCLE`.
+    """
+    if name in LIFECYCLE:
+        raise ReservedName(f"The event {name!r} is fired by the server only.")
+    return check_name(name)

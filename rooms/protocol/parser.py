@@ -1,0 +1,221 @@
+"""Whole data frames out of what one client sends; all else is left for the full protocol.
+
+Nearly all that clients send is whole, masked, unfragmented data frames of moderate size.  Those
+are taken out here, in the *fast lane*.  Everything else (ping, pong, close, fragments, every
+violation) goes on to a complete implementation of RFC 6455, in the *slow lane*, byte by byte as it
+came.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from rooms.protocol.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, unmask
+
+Message = tuple[int, bytes]
+"""Opcode and unmasked payload."""
+
+_WHOLE_TEXT = FIN | TEXT
+_WHOLE_BINARY = FIN | BINARY
+_MASKED = 0x80
+_RESERVED = 0x70
+_OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_CONTROL_PAYLOAD_BYTES = 125
+
+
+class Lane(Enum):
+    """Where the next frame goes."""
+
+    FAST = auto()
+    FRAGMENTS = auto()  # slow, until the fragmented message is complete
+    HOLD = auto()  # nowhere, until that message has been delivered
+    SLOW = auto()  # slow for good: a violation, or the peer's Close frame
+    CLOSED = auto()  # we said goodbye: only the peer's Close frame matters (section 5.5.1)
+
+
+class FrameParser:
+    """Sorts the bytes of one client into messages and the slow lane.
+
+    Args:
+        message_bytes: A larger message is a violation.
+
+    Attributes:
+        diverted: Whether anything but whole data frames has come since this was last reset.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_dropping",
+        "_fragments_begun",
+        "_lane",
+        "_message_bytes",
+        "_passing",
+        "_slow",
+        "_wanted",
+        "diverted",
+    )
+
+    def __init__(self, message_bytes: int) -> None:
+        self.diverted = False
+        self._message_bytes = message_bytes
+        self._lane = Lane.FAST
+        self._buffer = b""
+        self._slow = b""
+        self._passing = 0  # bytes of a slow frame that are still to come
+        self._fragments_begun = False
+        self._dropping = False  # whether those bytes go nowhere
+        self._wanted = 0  # bytes that must be there before looking again pays
+
+    @property
+    def lane(self) -> Lane:
+        """Where the next frame goes."""
+        return self._lane
+
+    @property
+    def holding(self) -> bool:
+        """Whether nothing is sorted until `resume`: feeding more would only fill the buffer."""
+        return self._lane is Lane.HOLD and not self._passing
+
+    def take_fragments(self) -> bool:
+        """Return whether a fragmented message has begun since this was last asked."""
+        begun, self._fragments_begun = self._fragments_begun, False
+        return begun
+
+    @property
+    def slow_bytes(self) -> int:
+        """How much waits in the slow lane."""
+        return len(self._slow)
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take what was read; return the messages that are complete now, in order."""
+        self._buffer = self._buffer + data if self._buffer else data
+        if len(self._buffer) < self._wanted:
+            return []
+        if self._lane is not Lane.FAST or self._passing:
+            return self._sort()
+        messages = self._take_whole()
+        return messages if self._wanted or not self._buffer else messages + self._sort()
+
+    def resume(self) -> list[Message]:
+        """Go on after a fragmented message has been delivered; as `feed`."""
+        if self._lane is Lane.HOLD:
+            self._lane = Lane.FAST
+        return self._sort()
+
+    def close(self) -> None:
+        """Note that our Close frame went out: nothing but the answer to it counts any more.
+
+        Of a fragment that is under way, the rest still goes to the slow lane.
+        """
+        self._wanted = 0
+        if self._lane is Lane.FAST:
+            self._slow = b""  # pings, which must not be answered any more, and pongs
+        if self._lane is not Lane.SLOW:
+            self._lane = Lane.CLOSED
+            self._sort()
+
+    def take_slow(self) -> bytes:
+        """Return what is in the slow lane, and empty it."""
+        slow, self._slow = self._slow, b""
+        return slow
+
+    def _sort(self) -> list[Message]:
+        self.diverted = True
+        messages: list[Message] = []
+        while True:
+            self._pass_rest()
+            if self._lane is Lane.FAST:
+                messages += self._take_whole()
+            if not self._buffer or self._wanted or self._lane is Lane.HOLD or not self._divert():
+                return messages
+
+    def _take_whole(self) -> list[Message]:
+        """Take whole data frames off the buffer, up to the first that is none.
+
+        This is the hot path: one loop, and nothing is called but ``unmask``.
+        """
+        messages: list[Message] = []
+        data, start, size, limit = self._buffer, 0, len(self._buffer), self._message_bytes
+        self._wanted = 0
+        while size - start >= 2:
+            first, second = data[start], data[start + 1]
+            if second < _MASKED or (first != _WHOLE_TEXT and first != _WHOLE_BINARY):
+                break
+            length, body = second & 0x7F, start + 6
+            if length >= 126:
+                body, least = (start + 8, 126) if length == 126 else (start + 14, 65536)
+                length = int.from_bytes(data[start + 2 : body - 4], "big")
+                if body - 4 <= size and not least <= length <= limit:
+                    break
+            end = body + length
+            if end > size and (body - 4 > size or length <= limit):
+                self._wanted = (end if body - 4 <= size else body - 4) - start
+                break
+            if length > limit:
+                break
+            payload = unmask(data[body:end], data[body - 4 : body])
+            if first == _WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
+                self._lane = Lane.SLOW
+                break
+            messages.append((first & 0xF, payload))
+            start = end
+        self._buffer = data[start:] if start else data
+        return messages
+
+    def _divert(self) -> bool:
+        """Send the frame that begins the buffer where it belongs, once its header is there."""
+        if self._lane is Lane.SLOW:
+            self._passing, self._dropping = len(self._buffer), False
+            return True
+        if len(self._buffer) < 2:
+            return False
+        first, opcode = self._buffer[0], self._buffer[0] & 0xF
+        if opcode == CLOSE or self._violates(first, self._buffer[1]):
+            self._lane = Lane.SLOW
+            return True
+        size = _frame_size(self._buffer)
+        if size is None or (opcode > CLOSE and size > len(self._buffer)):
+            return False  # `close` could not take half a ping back out of the slow lane
+        self._passing, self._dropping = size, self._lane is Lane.CLOSED
+        if opcode < CLOSE and self._lane is not Lane.CLOSED:
+            self._fragments_begun |= self._lane is Lane.FAST
+            self._lane = Lane.HOLD if first & FIN else Lane.FRAGMENTS
+        return True
+
+    def _violates(self, first: int, second: int) -> bool:
+        """Whether a header breaks RFC 6455, section 5.2, 5.4 or 5.5."""
+        opcode = first & 0xF
+        if first & _RESERVED or opcode not in _OPCODES or second < _MASKED:
+            return True
+        if opcode >= CLOSE:
+            return not first & FIN or second & 0x7F > _CONTROL_PAYLOAD_BYTES
+        if self._lane is Lane.CLOSED:
+            return False
+        return (opcode == CONTINUATION) is not (self._lane is Lane.FRAGMENTS)
+
+    def _pass_rest(self) -> None:
+        """Move what belongs to the frame under way into the slow lane."""
+        if self._passing:
+            part, self._buffer = self._buffer[: self._passing], self._buffer[self._passing :]
+            self._passing -= len(part)
+            if not self._dropping:
+                self._slow += part
+
+
+def _frame_size(data: bytes) -> int | None:
+    """Return the size of the masked frame that begins ``data``, or None if it is not known yet."""
+    length = data[1] & 0x7F
+    if length < 126:
+        return 6 + length
+    body = 8 if length == 126 else 14
+    if len(data) < body - 4:
+        return None
+    return body + int.from_bytes(data[2 : body - 4], "big")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""`rooms.protocol.names`: which names rooms, events and users may have."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rooms.errors import InvalidName, ReservedName
+from rooms.protocol.names import LIFECYCLE, NAME_BYTES, check_event, check_name, check_room
+
+CHECKS = [check_name, check_room, check_event]
+
+GOOD = ["a", "lobby", "chat/42", "a//b", "/", "Žluťoučký kůň", "日本語", "🐎", "x" * 255, "é" * 127]
+BAD = {
+    "nothing": "",
+    "256 bytes": "x" * 256,
+    "128 characters of two bytes": "é" * 128,
+    "a control character": "a\0b",
+    "a line break": "a\nb",
+    "a character that cannot be seen": "a\u200bb",
+    "a change of direction": "a\u202eb",
+    "half a surrogate pair": "a\ud800",
+    "decomposed text": "e\u0301",
+}
+RESERVED = ["$SYS", "$", "__proto__", "constructor", "prototype"]
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_good_name_is_returned(check: type, name: str) -> None:
+    assert check(name) == name
+
+
+@pytest.mark.parametrize("name", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_bad_name_is_refused(check: type, name: str) -> None:
+    with pytest.raises(InvalidName):
+        check(name)
+
+
+@pytest.mark.parametrize("name", RESERVED)
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_name_that_belongs_to_the_server_is_refused(check: type, name: str) -> None:
+    with pytest.raises(ReservedName, match="belongs to the server"):
+        check(name)
+
+
+@pytest.mark.parametrize("name", ["+", "#", "a/+", "a#", "news/#"])
+def test_only_a_room_may_not_hold_a_wildcard(name: str) -> None:
+    assert check_name(name) == check_event(name) == name
+    with pytest.raises(InvalidName, match="wildcards"):
+        check_room(name)
+
+
+@pytest.mark.parametrize("name", sorted(LIFECYCLE))
+def test_only_an_event_may_not_be_one_that_the_server_fires(name: str) -> None:
+    assert check_name(name) == check_room(name) == name
+    with pytest.raises(ReservedName, match="fired by the server"):
+        check_event(name)
+
+
+def test_a_name_is_refused_every_time() -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidName):
+            check_room("a\0")
+
+
+@given(st.text(max_size=100))
+def test_whatever_is_let_in_is_short_visible_and_composed(name: str) -> None:
+    try:
+        check_name(name)
+    except (InvalidName, ReservedName):
+        return
+    assert 1 <= len(name.encode()) <= NAME_BYTES
+    assert name.isprintable()
+    assert unicodedata.normalize("NFC", name) == name
