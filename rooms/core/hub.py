@@ -1,0 +1,96 @@
+"""All rooms of this process and who is where."""
+
+from __future__ import annotations
+
+from rooms.core.outgoing import Outgoing
+from rooms.core.room import Listener, Member, Room
+from rooms.core.tick import Tick
+from rooms.errors import AlreadyJoined, NotMember
+from rooms.protocol.commands import Position, Presence, PresenceChange, Publication
+
+PRESENCE_USERS = 100
+"""The most users that one frame names; counts are exact whatever the number."""
+
+
+class Hub:
+    """The rooms that somebody here is in.  Plain ``def`` only: no call is seen half done.
+
+    A room exists while it has a member or a listener; `open_room` makes it, `release` lets it go.
+    """
+
+    def __init__(self, tick: Tick) -> None:
+        self.tick = tick
+        self.rooms: dict[str, Room] = {}
+        self.changed_rosters: dict[Room, None] = {}
+
+    def open_room(self, name: str, position: Position) -> Room:
+        """Return the room, new at ``position`` if nobody here was in it."""
+        room = self.rooms.get(name)
+        if room is None:
+            room = self.rooms[name] = Room(name, position)
+        return room
+
+    def release(self, room: Room) -> bool:
+        """Forget ``room`` if it is empty, and say whether that was done."""
+        if not room.empty or self.rooms.get(room.name) is not room:
+            return False
+        del self.rooms[room.name]
+        self.changed_rosters.pop(room, None)
+        return True
+
+    def join(self, room: Room, member: Member, user: str) -> None:
+        """Make ``member`` a member on behalf of ``user``.
+
+        Raises:
+            AlreadyJoined: It is one.
+        """
+        if member in room:
+            raise AlreadyJoined(f"This connection is in {room.name!r} already.")
+        self.tick.join(room, member)
+        room.roster.add(user, member.id)
+        self._note_roster(room)
+
+    def leave(self, room: Room, member: Member, user: str) -> None:
+        """Undo `join`.
+
+        Raises:
+            NotMember: There is nothing to undo.
+        """
+        if member not in room:
+            raise NotMember(f"This connection is not in {room.name!r}.")
+        self.tick.leave(room, member)
+        room.roster.remove(user, member.id)
+        self._note_roster(room)
+
+    def listen(self, room: Room, listener: Listener) -> None:
+        """Have ``listener`` called with each publication from now on."""
+        room.listeners.append(listener)
+
+    def deliver(self, publication: Publication) -> None:
+        """Give a publication to everybody here who is in its room."""
+        room = self.rooms.get(publication.room)
+        if room is None:
+            return
+        if isinstance(publication.position, Position):
+            room.position = publication.position
+        if room.members:
+            self.tick.publish(room, Outgoing(publication))
+        if room.listeners:
+            for listener in tuple(room.listeners):
+                listener(publication)
+
+    def tell_presence(self) -> None:
+        """Tell the members of every room whose users changed, once."""
+        rooms, self.changed_rosters = self.changed_rosters, {}
+        for room in rooms:
+            if room.roster.changed and room.members:
+                joined, left = room.roster.take_changes(PRESENCE_USERS)
+                self.tick.publish(room, Outgoing(_change(room, joined, left)))
+
+    def _note_roster(self, room: Room) -> None:
+        if room.roster.changed:
+            self.changed_rosters[room] = None
+
+
+def _change(room: Room, joined: Presence, left: Presence) -> PresenceChange:
+    return PresenceChange(room=room.name, joined=joined, left=left, count=len(room.roster))

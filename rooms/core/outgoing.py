@@ -1,0 +1,23 @@
+"""One message on its way to many members."""
+
+from __future__ import annotations
+
+from rooms.protocol.commands import Message
+from rooms.protocol.dialects.base import Dialect
+
+
+class Outgoing:
+    """A message that each dialect encodes and frames at most once, whatever the members' number."""
+
+    __slots__ = ("_frames", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self._frames: dict[Dialect, bytes] = {}
+
+    def frame(self, dialect: Dialect) -> bytes:
+        """Return the frames that carry the message in ``dialect``."""
+        frames = self._frames.get(dialect)
+        if frames is None:
+            frames = self._frames[dialect] = dialect.encode(self.message)
+        return frames

@@ -1,0 +1,76 @@
+"""One room: its members and what is waiting to be written to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from rooms.core.outgoing import Outgoing
+from rooms.core.presence import Roster
+from rooms.protocol.commands import Position, Publication
+from rooms.protocol.dialects.base import Dialect
+
+Listener = Callable[[Publication], None]
+
+
+class Member(Protocol):
+    """What a room needs of a connection; ``write`` never blocks and never raises."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def write(self, frames: bytes) -> None: ...
+
+
+class Room:
+    """Who is in one room.  Plain ``def`` only, so no other task can run in between.
+
+    Attributes:
+        members: By dialect, each with the tick's order at which it joined: it gets what came
+            after.
+        pending: What was published in this tick, with its order.
+        position: Of the last publication that was delivered here.
+    """
+
+    __slots__ = ("listeners", "members", "name", "pending", "position", "roster")
+
+    def __init__(self, name: str, position: Position) -> None:
+        self.name = name
+        self.position = position
+        self.members: dict[Dialect, dict[Member, int]] = {}
+        self.listeners: list[Listener] = []
+        self.roster = Roster()
+        self.pending: list[tuple[int, Outgoing]] = []
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name!r}, {len(self)} members>"
+
+    def __len__(self) -> int:
+        return sum(map(len, self.members.values()))
+
+    def __iter__(self) -> Iterator[Member]:
+        for members in self.members.values():
+            yield from members
+
+    def __contains__(self, member: Member) -> bool:
+        return member in self.members.get(member.dialect, ())
+
+    def add(self, member: Member, order: int) -> None:
+        """Note a new member."""
+        self.members.setdefault(member.dialect, {})[member] = order
+
+    def remove(self, member: Member) -> int:
+        """Forget a member and return the order at which it joined."""
+        members = self.members[member.dialect]
+        order = members.pop(member)
+        if not members:
+            del self.members[member.dialect]
+        return order
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody would notice if the room were gone."""
+        return not self.members and not self.listeners

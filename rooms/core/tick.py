@@ -1,0 +1,156 @@
+"""What is to be written at the end of a tick: joined once a room, in order for every client.
+
+A tick is the time in which one batch of input is handled.  Nothing is written while it lasts.  At
+its end each room's publications are encoded and joined once, and every member gets the same bytes
+by one write.  A client to whom something was sent alone gets that and its rooms' publications
+merged, in the order in which they were made.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from rooms.core.outgoing import Outgoing
+from rooms.core.room import Member, Room
+from rooms.protocol.dialects.base import Dialect
+
+CHUNK = 256
+"""Writes between two pauses: about one millisecond of system calls."""
+
+
+def _nobody() -> None:
+    """Wake nobody: whoever uses the tick flushes it."""
+
+
+Own = list[tuple[int, bytes]]
+Pending = list[tuple[int, Outgoing]]
+Batch = tuple[bytes, list[Member]]
+
+
+class Tick:
+    """Collects what is published and sent, and writes it when the tick ends.
+
+    Attributes:
+        wake: Called when something begins to wait.
+    """
+
+    def __init__(self) -> None:
+        self.order = 0
+        self.wake: Callable[[], object] = _nobody
+        self._rooms: list[Room] = []
+        self._own: dict[Member, Own] = {}
+        self._unwritten: deque[Batch] = deque()  # of a flush that has stopped on its way
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._rooms or self._own)
+
+    def publish(self, room: Room, outgoing: Outgoing) -> None:
+        """Have ``outgoing`` written to everybody who is a member of ``room`` now."""
+        self.order += 1
+        if not room.pending:
+            if not self._rooms and not self._own:
+                self.wake()
+            self._rooms.append(room)
+        room.pending.append((self.order, outgoing))
+
+    def send(self, member: Member, frames: bytes) -> None:
+        """Have ``frames`` written to one client, after what it was to get before."""
+        self.order += 1
+        own = self._own.get(member)
+        if own is None:
+            if not self._own and not self._rooms:
+                self.wake()
+            self._own[member] = [(self.order, frames)]
+        else:
+            own.append((self.order, frames))
+
+    def join(self, room: Room, member: Member) -> None:
+        """Make ``member`` get what is published in ``room`` from now on."""
+        room.add(member, self.order)
+        if room.pending:
+            self._own.setdefault(member, [])
+
+    def leave(self, room: Room, member: Member) -> None:
+        """Make ``member`` get what was published in ``room`` up to now, and nothing more."""
+        joined = room.remove(member)
+        if room.pending:
+            self._own.setdefault(member, []).extend(_missing(room.pending, member, joined))
+
+    def settle(self, member: Member) -> None:
+        """Write at once what waits for one client that is about to leave for good."""
+        for frames, members in self._unwritten:
+            if member in members:
+                members.remove(member)
+                member.write(frames)
+        if own := self._own.pop(member, None):
+            member.write(_merge(own))
+
+    def flush(self) -> Iterator[None]:
+        """Write everything; stops after every `CHUNK` writes, so that others may run.
+
+        What is published during such a stop belongs to the next tick.
+        """
+        self._take()
+        written = 0
+        while self._unwritten:
+            frames, members = self._unwritten.popleft()
+            for member in members:
+                member.write(frames)
+            written += len(members)
+            if written >= CHUNK:
+                written = 0
+                yield
+
+    def _take(self) -> None:
+        """Settle who gets which bytes now, before anything else can change."""
+        rooms, self._rooms = self._rooms, []
+        own, self._own = self._own, {}
+        for room in rooms:
+            self._unwritten.extend(_batches(room, own))
+            room.pending = []
+        self._unwritten.extend((_merge(alone), [member]) for member, alone in own.items() if alone)
+
+
+def _batches(room: Room, own: dict[Member, Own]) -> Iterator[Batch]:
+    """Yield a room's joined publications with those who get nothing else, a chunk at a time.
+
+    The others get the publications added to their ``own``.
+    """
+    for dialect, members in room.members.items():
+        if own:
+            _merge_room(room.pending, members, own)
+        receivers = [member for member in members if member not in own] if own else list(members)
+        if receivers:
+            frames = _join(room.pending, dialect)
+            for start in range(0, len(receivers), CHUNK):
+                yield frames, receivers[start : start + CHUNK]
+
+
+def _merge_room(pending: Pending, members: dict[Member, int], own: dict[Member, Own]) -> None:
+    """Add a room's publications to what some of its members are to get alone."""
+    fewer, more = (own, members) if len(own) < len(members) else (members, own)
+    for member in fewer:
+        if member in more:
+            own[member].extend(_missing(pending, member, members[member]))
+
+
+def _join(pending: Pending, dialect: Dialect) -> bytes:
+    if len(pending) == 1:
+        return pending[0][1].frame(dialect)
+    return b"".join([outgoing.frame(dialect) for _, outgoing in pending])
+
+
+def _missing(pending: Pending, member: Member, joined: int) -> Iterator[tuple[int, bytes]]:
+    """Yield what a member is to get of a room's pending publications."""
+    dialect = member.dialect
+    return ((order, out.frame(dialect)) for order, out in pending if order > joined)
+
+
+def _merge(own: Own) -> bytes:
+    if len(own) == 1:
+        return own[0][1]
+    own.sort(key=lambda entry: entry[0])
+    return b"".join([frames for _, frames in own])
