@@ -1,0 +1,116 @@
+"""What a session needs of a connection, and what a connection needs of a session."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client said when it asked for a connection.
+
+    Attributes:
+        path: Without the query.
+        headers: Names in lower case; of one sent twice, the last.
+        subprotocols: Offered by the client, most wanted first.
+        remote: The peer's address as text, for people and logs.
+    """
+
+    path: str
+    query: str
+    headers: dict[str, str]
+    subprotocols: tuple[str, ...]
+    remote: str
+
+
+class Receiver(Protocol):
+    """Takes what arrives on a connection.  Plain calls that never block and never raise."""
+
+    heard: bool
+    """Set whenever anything arrives: a sign of life."""
+
+    full: bool
+    """Whether no more should be given for now; the receiver says when it may be again."""
+
+    def receive(self, opcode: int, payload: bytes) -> None:
+        """Take one whole message, text already known to be UTF-8."""
+        ...
+
+    def ended(self, clean: bool) -> None:
+        """Take note that nothing more will come; may be called more than once.
+
+        Args:
+            clean: The peer said goodbye; else the connection was lost, and nobody waits for what
+                it still asked for.
+        """
+        ...
+
+
+class FrameWriter(Protocol):
+    """Takes whole frames to be sent.  Plain calls that never block and never raise."""
+
+    def write(self, frames: bytes) -> None:
+        """Send whole frames, after all that was given before."""
+        ...
+
+    def finish(self, last: bytes) -> None:
+        """Send the last frame of all."""
+        ...
+
+
+class Link(ABC):
+    """The bytes of one connection."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def send_nowait(self, data: bytes) -> int:
+        """Send what can be sent at once and return how much that was, perhaps nothing.
+
+        Raises:
+            OSError: The connection is gone.
+        """
+
+    @abstractmethod
+    async def send_all(self, data: bytes) -> None:
+        """Send everything; cut short, it leaves a torn frame behind.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: The connection is gone.
+        """
+
+    @abstractmethod
+    async def receive_some(self) -> bytes:
+        """Return what arrived, at least a byte, or nothing at the end.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: The connection is gone.
+        """
+
+    def watch(self, call: Callable[[bytes], None]) -> bool:
+        """Have ``call`` called with whatever arrives, and with nothing at the end.
+
+        Returns:
+            Whether that is so from now on; if not, `receive_some` must be awaited.
+        """
+        return False
+
+    def pause(self) -> None:  # noqa: B027  # a link that is not watched has nothing to do
+        """Call nobody for a while."""
+
+    def resume(self) -> None:  # noqa: B027
+        """Undo `pause`."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Say that nothing more will be sent and wait until the peer has closed its side.
+
+        Closing without that may destroy what the peer has not read yet (RFC 6455, section 7.1.1).
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the connection; whatever was being sent is lost."""

@@ -1,0 +1,130 @@
+"""Links over a socket that is ours, and over any Trio stream (TLS, memory, Unix sockets)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+
+import trio
+
+from rooms.transports.base import Link
+from rooms.transports.poller import Poller
+
+RECEIVE_BYTES = 65536
+
+
+class SocketLink(Link):
+    """A connected, non-blocking TCP socket, used without anything in between.
+
+    Args:
+        poller: Reads the socket once it is watched, where the platform has one.
+    """
+
+    __slots__ = ("_call", "_poller", "_watched", "socket")
+
+    def __init__(self, sock: socket.socket, poller: Poller | None = None) -> None:
+        self.socket = sock
+        self._poller = poller
+        self._watched = False
+        self._call: Callable[[bytes], None]
+
+    def watch(self, call: Callable[[bytes], None]) -> bool:
+        if self._poller is None:
+            return False
+        self._call = call
+        self.resume()
+        return True
+
+    def pause(self) -> None:
+        if self._watched and self._poller is not None:
+            self._watched = False
+            self._poller.remove(self.socket)
+
+    def resume(self) -> None:
+        if not self._watched and self._poller is not None:
+            self._watched = True
+            self._poller.add(self.socket, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data = self.socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.pause()
+        self._call(data)
+
+    def send_nowait(self, data: bytes) -> int:
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def send_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                await trio.lowlevel.wait_writable(self.socket)
+                view = view[self.send_nowait(view) :]  # type: ignore[arg-type]  # any buffer will do
+        except OSError as error:
+            raise trio.BrokenResourceError from error
+
+    async def receive_some(self) -> bytes:
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(self.socket)
+                return self.socket.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError from error
+
+    async def finish(self) -> None:
+        self.pause()
+        with contextlib.suppress(OSError, trio.BrokenResourceError):
+            self.socket.shutdown(socket.SHUT_WR)
+            while await self.receive_some():
+                pass
+
+    async def aclose(self) -> None:
+        self.pause()  # before the number of the descriptor can belong to another connection
+        if self.socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.socket)
+            self.socket.close()
+        await trio.lowlevel.checkpoint()
+
+
+class StreamLink(Link):
+    """Any Trio stream: nothing can be sent at once, so the outbox's writer does all the work."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    def send_nowait(self, data: bytes) -> int:
+        return 0
+
+    async def send_all(self, data: bytes) -> None:
+        await self._stream.send_all(data)
+
+    async def receive_some(self) -> bytes:
+        return bytes(await self._stream.receive_some(RECEIVE_BYTES))
+
+    async def finish(self) -> None:
+        stream = self._stream
+        if isinstance(stream, trio.SSLStream):
+            stream = stream.transport_stream  # TLS cannot close one side alone, TCP can
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            if isinstance(stream, trio.abc.HalfCloseableStream):
+                await stream.send_eof()
+                while await stream.receive_some(RECEIVE_BYTES):
+                    pass
+            else:
+                await stream.aclose()
+
+    async def aclose(self) -> None:
+        await trio.aclose_forcefully(self._stream)

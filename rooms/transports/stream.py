@@ -1,0 +1,236 @@
+"""The stream under trio-websocket: it owns the connection and sorts fast from slow.
+
+trio-websocket does the handshake and speaks the rest of RFC 6455, but whole data frames never
+reach it: they are taken out of what is read and given to the session at once.  What
+trio-websocket writes (the 101 answer, then pongs and Close frames, always whole) goes through the
+session's outbox, so that it cannot land inside another frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import trio
+
+from rooms.protocol.frames import CLOSE, FIN
+from rooms.protocol.parser import FrameParser, Message
+from rooms.transports.base import FrameWriter, Link, Receiver
+
+SLOW_BYTES = 65536
+"""Reading stops while this much waits in the slow lane."""
+
+_CLOSE_FRAME = FIN | CLOSE
+_END = b""
+
+
+class FrameStream(trio.abc.Stream):
+    """A Trio stream for `trio_websocket.wrap_server_stream`.
+
+    It replays the request's head; what comes behind it is sorted from `attach` on.
+
+    Args:
+        link: The connection; from now on nobody else may use it.
+        head: What has been read of it already.
+        message_bytes: A larger message is left to trio-websocket to refuse.
+
+    Attributes:
+        goodbye_sent: Whether our Close frame is out.
+        when_closed: Called when trio-websocket closes the stream.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_fetch",
+        "_head",
+        "_parser",
+        "_paused",
+        "_reader",
+        "_reading",
+        "_receiver",
+        "_waiting",
+        "_watched",
+        "_writer",
+        "goodbye_sent",
+        "link",
+        "when_closed",
+    )
+
+    def __init__(self, link: Link, head: bytes, message_bytes: int) -> None:
+        self.link = link
+        self.goodbye_sent = False
+        self.when_closed: Callable[[], None] | None = None
+        self._head = head
+        self._parser = FrameParser(message_bytes)
+        self._receiver: Receiver | None = None
+        self._writer: FrameWriter | None = None
+        self._fetch: Callable[[], None] | None = None
+        self._waiting: list[Message] = []  # for a receiver that was full
+        self._closed = False
+        self._watched = False  # whether the link calls us, instead of our reading it
+        self._paused = False
+        self._reader: trio.lowlevel.Task | None = None
+        self._reading: trio.CancelScope | None = None
+
+    def attach(self, receiver: Receiver, writer: FrameWriter, fetch: Callable[[], None]) -> None:
+        """Begin to sort what arrives.
+
+        Args:
+            receiver: Gets the messages.
+            writer: Gets what is to be sent, whole frames.
+            fetch: Called when a fragmented message begins: its whole will come out of
+                trio-websocket, and `deliver_slow` is to be called with it.
+        """
+        self._receiver, self._writer, self._fetch = receiver, writer, fetch
+        self._watched = self.link.watch(self.take)
+        self._wake_reader()
+
+    # What trio-websocket calls.
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._writer is None:
+            await self.link.send_all(bytes(data))
+            return
+        if data and data[0] == _CLOSE_FRAME:
+            self.say_goodbye(bytes(data))
+        else:
+            self._writer.write(bytes(data))
+        await trio.lowlevel.checkpoint()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what is in the slow lane, after the head; nothing at the end."""
+        if self._head:
+            head, self._head = self._head, b""
+            await trio.lowlevel.checkpoint()
+            return head
+        while not self._closed:
+            if slow := self._parser.take_slow():
+                self._go_on()
+                return slow
+            if self._receiver is None or self._watched or self._blocked:
+                await self._wait()
+            else:
+                await self._read()
+        await trio.lowlevel.checkpoint()
+        return _END
+
+    async def aclose(self) -> None:
+        """Called when trio-websocket is done; the connection itself is closed by its owner."""
+        self._close()
+        if self.when_closed is not None:
+            self.when_closed()
+        await trio.lowlevel.checkpoint()
+
+    # What the session's side calls.
+
+    def take(self, data: bytes) -> None:
+        """Sort what was read and deliver the messages in it; nothing means the end."""
+        if data:
+            self._deliver(self._parser.feed(data))
+        else:
+            self._close()
+
+    def deliver_slow(self, message: Message) -> None:
+        """Deliver a message that came in fragments, and what was held back behind it."""
+        self._deliver([message, *self._parser.resume()])
+        self._go_on()
+        self._wake_reader()
+
+    def resume(self) -> None:
+        """Go on after the receiver was full."""
+        if self._waiting:
+            self._deliver([])
+        if self._paused:
+            self._go_on()
+            self._wake_reader()
+
+    def say_goodbye(self, close_frame: bytes) -> None:
+        """Send a Close frame, the last of all (RFC 6455, section 5.5.1), once."""
+        self._parser.close()
+        if not self.goodbye_sent and self._writer is not None:
+            self.goodbye_sent = True
+            self._writer.finish(close_frame)
+        if self._receiver is not None:
+            self._receiver.ended(clean=True)
+        self._go_on()
+        self._wake_reader()
+
+    async def finish(self) -> None:
+        """Say that nothing more will be sent and wait until the peer has closed its side.
+
+        trio-websocket, which may be waiting for more of a message it has refused, gets nothing.
+        """
+        self._close()
+        while self._reading is not None:
+            self._reading.cancel()
+            await trio.lowlevel.checkpoint()
+        await self.link.finish()
+
+    @property
+    def _blocked(self) -> bool:
+        """Whether nothing more may be read for now."""
+        assert self._receiver is not None
+        return self._parser.holding or self._parser.slow_bytes > SLOW_BYTES or self._receiver.full
+
+    def _deliver(self, messages: list[Message]) -> None:
+        receiver = self._receiver
+        assert receiver is not None
+        receiver.heard = True
+        if self._waiting:
+            messages, self._waiting = self._waiting + messages, []
+        for place, (opcode, payload) in enumerate(messages):
+            if receiver.full:
+                self._waiting = messages[place:]
+                break
+            receiver.receive(opcode, payload)
+        if self._parser.diverted or receiver.full:
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """Do what is to be done when something left the fast lane."""
+        parser = self._parser
+        parser.diverted = False
+        if parser.take_fragments() and self._fetch is not None:
+            self._fetch()
+        if parser.slow_bytes:
+            self._wake_reader()
+        if not self._paused and self._blocked:
+            self._paused = True
+            self.link.pause()
+
+    def _go_on(self) -> None:
+        if self._paused and not self._blocked:
+            self._paused = False
+            self.link.resume()
+
+    def _close(self) -> None:
+        self._closed = True
+        if self._receiver is not None:
+            self._receiver.ended(clean=False)
+        self._wake_reader()
+
+    async def _read(self) -> None:
+        data = _END
+        with trio.CancelScope() as self._reading:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                data = await self.link.receive_some()
+        self._reading = None
+        self.take(data)
+
+    async def _wait(self) -> None:
+        """Wait until there is something new for trio-websocket's reader."""
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._reader = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._reader = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader)
+            self._reader = None
