@@ -1,0 +1,122 @@
+"""Every setting, with one name everywhere, and where each value came from."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from rooms.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "ROOMS_"
+FILE_NAME = "rooms.toml"
+SECRETS = frozenset({"admin_token"})
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["console", "json"]
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a server behaves.  Sizes are in bytes, times in seconds.
+
+    ``message_bytes`` is the same as ``ROOMS_MESSAGE_BYTES`` and ``--message-bytes``.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    certfile: str = ""
+    keyfile: str = ""
+    admin_token: str = ""
+    admin_token_file: str = ""
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "console"
+    origins: tuple[str, ...] = ()
+    message_bytes: int = 65536
+    rooms_per_client: int = 128
+    head_bytes: int = 16384
+    head_seconds: float = 10
+    ping_seconds: float = 25
+    pong_seconds: float = 10
+    presence_seconds: float = 0.25
+    outbox_bytes: int = 1024 * 1024
+    outbox_writes: int = 1024
+    inbox_messages: int = 64
+    errors_in_a_row: int = 20
+    close_seconds: float = 5
+    disconnected_seconds: float = 5
+    grace_seconds: float = 10
+
+    def __repr__(self) -> str:
+        shown = {name: self._shown(name) for name in self.__struct_fields__}
+        return f"Settings({', '.join(f'{name}={value}' for name, value in shown.items())})"
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        return "'…'" if name in SECRETS and value else repr(value)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the port speaks TLS."""
+        return bool(self.certfile)
+
+
+class Loaded(Struct, frozen=True):
+    """Settings, and for each that was set where its value came from."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Loaded:
+    """Return the settings; flags outweigh the environment, which outweighs the file.
+
+    Raises:
+        ConfigError: A value does not fit, or a name is not one of a setting; it says which, and
+            where it was found.
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    if file is not None:
+        found |= {name: (value, str(file)) for name, value in _read_file(file).items()}
+    for variable, value in (environment or {}).items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if variable.startswith(ENVIRONMENT_PREFIX) and name in Settings.__struct_fields__:
+            found[name] = (value, variable)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            found[name] = (value, "--" + name.replace("_", "-"))
+    values = {name: _convert(name, value, source) for name, (value, source) in found.items()}
+    return Loaded(Settings(**values), {name: source for name, (_, source) in found.items()})
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}.") from None
+    unknown = sorted(set(values) - set(Settings.__struct_fields__))
+    if unknown:
+        raise ConfigError(f"{file} sets {unknown[0]!r}, which is not a setting.")
+    return values
+
+
+def _convert(name: str, value: Any, source: str) -> Any:
+    wanted = Settings.__annotations__[name]
+    types = _TYPES[name]
+    if isinstance(value, str) and types == tuple[str, ...]:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return msgspec.convert(value, types, strict=False)
+    except msgspec.ValidationError as error:
+        shown = "" if name in SECRETS else f" {value!r}"
+        raise ConfigError(f"{source}{shown} does not fit {name} ({wanted}): {error}.") from None
+
+
+_TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}

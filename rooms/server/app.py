@@ -1,0 +1,190 @@
+"""An application: its events, who handles them, and its rooms while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+from rooms.brokers.base import Broker
+from rooms.config import Settings
+from rooms.errors import RoomsError
+from rooms.protocol.names import check_event
+from rooms.server.client import Client
+from rooms.server.context import Context
+from rooms.server.handlers import Handler, Handlers, make_handler
+from rooms.server.node import Node
+from rooms.server.rooms import RoomHandle
+
+F = TypeVar("F", bound=Callable[..., Any])
+Middleware = Callable[..., Awaitable[Any]]
+ErrorHandler = Callable[[Context[Any], Any], Any]
+Lifespan = Callable[["App"], AbstractAsyncContextManager[None]]
+
+HOOKS = ("connected", "disconnected")
+
+
+class NotRunning(RoomsError):
+    """Rooms and clients exist only while the application is being served."""
+
+
+class App:
+    """Events, handlers and rooms.  Two apps in one process share nothing.
+
+    Args:
+        relay: Publish an event for which there is no handler to its room as it is, if the sender
+            is a member; without it such an event is an error.
+        guests: Let people sign in under a name of their choice.
+        lifespan: Entered before the first connection and left after the last.
+    """
+
+    def __init__(
+        self, *, relay: bool = False, guests: bool = False, lifespan: Lifespan | None = None
+    ) -> None:
+        self.relay = relay
+        self.guests = guests
+        self.handlers = Handlers()
+        self.lifecycle: dict[str, list[Handler]] = {hook: [] for hook in HOOKS}
+        self.middlewares: list[Middleware] = []
+        self._error_handlers: dict[type[Exception], ErrorHandler] = {}
+        self._lifespans: list[Lifespan] = [] if lifespan is None else [lifespan]
+        self._node: Node | None = None
+
+    # Registration.
+
+    def on(self, event: str, room: str | None = None) -> Callable[[F], F]:
+        """Register a handler: ``@app.on("say", room="chat/+")``.
+
+        ``connected`` and ``disconnected`` are fired by the server; every other event comes from
+        clients.  What a handler returns is the reply to a command that carried an id.
+
+        Args:
+            event: The event's name.
+            room: A filter by the rules of MQTT: only events to such rooms.  Without it, events to
+                the server and to any room.
+
+        Raises:
+            ValueError: The event has a handler already.
+            InvalidName, ReservedName, InvalidFilter: No client can send such an event.
+        """
+
+        def register(function: F) -> F:
+            self._register(make_handler(event, function, room))
+            return function
+
+        return register
+
+    def middleware(self, function: Middleware) -> Middleware:
+        """Register a function around every event: ``await call_next(ctx)`` goes on."""
+        self.middlewares.append(function)
+        return function
+
+    def on_error(self, kind: type[Exception]) -> Callable[[ErrorHandler], ErrorHandler]:
+        """Register what to reply when a handler raises ``kind``: gets the context and the error.
+
+        Raises:
+            ValueError: There is one for ``kind`` already.
+        """
+
+        def register(function: ErrorHandler) -> ErrorHandler:
+            if self._error_handlers.setdefault(kind, function) is not function:
+                raise ValueError(f"{kind.__name__} has an error handler already")
+            return function
+
+        return register
+
+    def include(self, other: App, prefix: str = "") -> None:
+        """Take over the handlers of ``other``, with ``prefix`` before their events' names.
+
+        Its ``connected`` and ``disconnected`` handlers, middleware, error handlers and lifespan
+        come along; they act on the whole application.
+
+        Raises:
+            ValueError: Both handle the same event or error.
+        """
+        for handler in other.handlers:
+            self._register(handler.renamed(prefix + handler.event))
+        for hook in HOOKS:
+            self.lifecycle[hook] += other.lifecycle[hook]
+        for kind, function in other._error_handlers.items():
+            self.on_error(kind)(function)
+        self.middlewares += other.middlewares
+        self._lifespans += other._lifespans
+
+    def find_error_handler(self, error: Exception) -> ErrorHandler | None:
+        """Return the handler for the nearest class of ``error``."""
+        for kind in type(error).__mro__:
+            if kind in self._error_handlers:
+                return self._error_handlers[kind]
+        return None
+
+    # While it runs.
+
+    @property
+    def node(self) -> Node:
+        """The live state.
+
+        Raises:
+            NotRunning: There is none.
+        """
+        if self._node is None:
+            raise NotRunning
+        return self._node
+
+    @property
+    def clients(self) -> dict[str, Client]:
+        """All connected clients of this node, by id."""
+        return self.node.clients
+
+    @property
+    def rooms(self) -> list[str]:
+        """The names of all rooms that somebody on this node is in, sorted."""
+        return sorted(self.node.hub.rooms)
+
+    def room(self, name: str) -> RoomHandle:
+        """Return the room of that name, whether anybody is in it or not.
+
+        Raises:
+            InvalidName, ReservedName: No room can have that name.
+        """
+        return RoomHandle(self.node, name)
+
+    async def broadcast(self, event: str, payload: Any = None) -> None:
+        """Send an event to every connected client."""
+        await self.send_to(list(self.node.sessions), event, payload)
+
+    async def send_to(self, ids: Iterable[str], event: str, payload: Any = None) -> int:
+        """Send an event to some clients; returns how many of them are connected."""
+        found = [client for key in ids if (client := self.clients.get(key)) is not None]
+        for client in found:
+            await client.send(event, payload)
+        return len(found)
+
+    @asynccontextmanager
+    async def running(
+        self, settings: Settings | None = None, broker: Broker | None = None
+    ) -> AsyncIterator[Node]:
+        """Run the application, without a listener, while the block runs.
+
+        Raises:
+            RoomsError: It runs already.
+        """
+        if self._node is not None:
+            raise RoomsError("this App is being served already")
+        self._node = Node(self, settings or Settings(), broker)
+        try:
+            async with self._node.running(), AsyncExitStack() as stack:
+                for lifespan in self._lifespans:
+                    await stack.enter_async_context(lifespan(self))
+                yield self._node
+        finally:
+            self._node = None
+
+    def _register(self, handler: Handler) -> None:
+        if handler.event not in HOOKS:
+            check_event(handler.event)
+            self.handlers.add(handler)
+        elif self.lifecycle[handler.event]:
+            raise ValueError(f"{handler.event!r} has a handler already")
+        else:
+            self.lifecycle[handler.event].append(handler)

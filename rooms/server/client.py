@@ -1,0 +1,104 @@
+"""One connected client, as applications see it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from rooms.errors import Forced
+from rooms.protocol.commands import User
+from rooms.transports.base import Handshake
+
+if TYPE_CHECKING:
+    from rooms.server.session import Session
+
+
+class Client:
+    """A connection and who is behind it.
+
+    Attributes:
+        id: Made by the server, never used again while it runs.
+        user: Who signed in, or None.
+        handshake: Path, headers and address of the request that opened the connection.
+        connected_at: Seconds since 1970.
+        data: For the application's own use.
+    """
+
+    __slots__ = ("_data", "_session", "connected_at", "handshake", "id", "user")
+
+    def __init__(
+        self, session: Session, client_id: str, handshake: Handshake, connected_at: float
+    ) -> None:
+        self._session = session
+        self._data: dict[str, Any] | None = None
+        self.id = client_id
+        self.user: User | None = None
+        self.handshake = handshake
+        self.connected_at = connected_at
+
+    def __repr__(self) -> str:
+        return f"<Client {self.id} from {self.remote}>"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the application keeps for this connection."""
+        if self._data is None:
+            self._data = {}
+        return self._data
+
+    @property
+    def remote(self) -> str:
+        """The peer's address."""
+        return self.handshake.remote
+
+    @property
+    def path(self) -> str:
+        """The path of the request that opened the connection."""
+        return self.handshake.path
+
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms that it is in, sorted."""
+        return sorted(self._session.rooms)
+
+    async def send(self, event: str, payload: Any = None) -> None:
+        """Send an event to this client alone; it never waits for the client to read.
+
+        Raises:
+            TypeError: ``payload`` cannot be said in JSON.
+        """
+        self._session.push(event, payload)
+        await trio.lowlevel.checkpoint()
+
+    async def join(self, room: str) -> None:
+        """Make the client a member of ``room``; nothing is done if it is one.
+
+        Raises:
+            InvalidName, ReservedName, LimitExceeded: As for the client's own command.
+        """
+        if room not in self._session.rooms:
+            await self._session.join(room)
+
+    async def leave(self, room: str) -> None:
+        """Take the client out of ``room``; nothing is done if it is not in it."""
+        if room in self._session.rooms:
+            self._session.leave(room)
+        await trio.lowlevel.checkpoint()
+
+    def close(self, code: int = Forced.close_code, reason: str = "") -> None:
+        """End the connection.
+
+        Args:
+            code: 3000-3499 and 4000-4499 invite the client to come back, 3500-3999 and 4500-4999
+                forbid it.
+
+        Raises:
+            ValueError: ``code`` may not be sent (RFC 6455, section 7.4.2).
+        """
+        self._session.end(Forced(reason, code))
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Start a task that ends with the connection; what it raises is logged."""
+        self._session.start_soon(function, *args)

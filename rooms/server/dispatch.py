@@ -1,0 +1,163 @@
+"""Events on their way to an application's handlers, and the handlers' answers back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+
+from rooms.errors import Disconnect, HandlerFailed, UnknownEvent
+from rooms.protocol.commands import Position, Reply, SendEvent
+from rooms.protocol.names import check_event
+from rooms.server.context import Context
+from rooms.server.handlers import Handler
+from rooms.server.rooms import RoomHandle
+
+if TYPE_CHECKING:
+    from rooms.server.session import Session
+
+log = structlog.get_logger("rooms")
+
+CallNext = Callable[[Context[Any]], Awaitable[Any]]
+
+
+def event_now(session: Session, command: SendEvent) -> bool:
+    """Handle or relay an event and reply, or return False if that takes waiting.
+
+    Raises:
+        RequestError: The client may not send that event.
+    """
+    app = session.node.app
+    handler = app.handlers.find(command.event, command.room)
+    if app.middlewares or (handler is not None and handler.waits):
+        return False
+    if handler is not None:
+        _answer(session, command, _call(_context(session, command, handler), handler))
+        return True
+    room = _relayed(session, command)
+    try:
+        position = session.node.broker.publish_nowait(
+            room, command.event, command.payload, session.origin
+        )
+    except trio.WouldBlock:
+        return False
+    _published(session, command, position)
+    return True
+
+
+async def event(session: Session, command: SendEvent) -> None:
+    """Handle or relay an event through the middleware, and reply.
+
+    Raises:
+        RequestError: The client may not send that event.
+    """
+    app = session.node.app
+    handler = app.handlers.find(command.event, command.room)
+    last: CallNext
+    if handler is None:
+        last = partial(_relay, session, command, _relayed(session, command))
+    else:
+        last = partial(_handle, session, command, handler)
+    for middleware in reversed(app.middlewares):
+        last = partial(middleware, call_next=last)
+    await last(_context(session, command, handler))
+
+
+async def connected(session: Session) -> None:
+    """Tell the application that a connection began; if it fails, the connection ends."""
+    session.announced = True
+    ctx = Context(session.node.app, session.client, "connected", None)
+    try:
+        for handler in session.node.app.lifecycle["connected"]:
+            await _wait_for(handler.function(ctx))
+    except Disconnect as error:
+        session.end(error)
+    except Exception as error:
+        log.error("connected handler failed", client=session.id, exc_info=error)
+        session.end(HandlerFailed())
+
+
+async def disconnected(session: Session, reason: Disconnect) -> None:
+    """Tell the application that a connection ended; what its handlers raise is logged."""
+    ctx = Context(session.node.app, session.client, "disconnected", None, reason=reason)
+    for handler in session.node.app.lifecycle["disconnected"]:
+        try:
+            await _wait_for(handler.function(ctx))
+        except Exception as error:
+            log.error("disconnected handler failed", client=session.id, exc_info=error)
+
+
+def _context(session: Session, command: SendEvent, handler: Handler | None) -> Context[Any]:
+    room = None
+    if command.room is not None:
+        room = RoomHandle(session.node, session.membership(command.room).name)
+    payload = command.payload if handler is None else handler.decode(command.payload)
+    return Context(session.node.app, session.client, command.event, payload, room)
+
+
+def _call(ctx: Context[Any], handler: Handler) -> Any:
+    """Call a plain handler, and the error handler for what it raises."""
+    try:
+        return handler.function(ctx)
+    except Exception as error:
+        rescue = ctx.app.find_error_handler(error)
+        if rescue is None:
+            raise
+        return rescue(ctx, error)
+
+
+async def _handle(
+    session: Session, command: SendEvent, handler: Handler, ctx: Context[Any]
+) -> None:
+    """Call a handler and send its answer; the innermost of the middleware's calls."""
+    try:
+        answer = await _wait_for(handler.function(ctx))
+    except Exception as error:
+        rescue = ctx.app.find_error_handler(error)
+        if rescue is None:
+            raise
+        answer = await _wait_for(rescue(ctx, error))
+    _answer(session, command, answer)
+
+
+async def _relay(session: Session, command: SendEvent, room: str, ctx: Context[Any]) -> None:
+    """Publish an event as it came; the innermost of the middleware's calls."""
+    broker = session.node.broker
+    position = await broker.publish(room, command.event, command.payload, session.origin)
+    _published(session, command, position)
+
+
+def _relayed(session: Session, command: SendEvent) -> str:
+    """Return the room where an event without a handler is to be published.
+
+    Raises:
+        ReservedName, InvalidName: Nobody may send an event of that name.
+        UnknownEvent: This application does not relay, or the event names no room.
+        NotMember: The sender is not in the room.
+    """
+    check_event(command.event)
+    if command.room is None or not session.node.app.relay:
+        raise UnknownEvent(f"Nothing handles the event {command.event!r}.")
+    return session.membership(command.room).name
+
+
+def _answer(session: Session, command: SendEvent, answer: Any) -> None:
+    if command.id is None:
+        return
+    if answer is None:
+        session.say(Reply(id=command.id))
+    else:
+        session.say(Reply(id=command.id, payload=answer))
+
+
+def _published(session: Session, command: SendEvent, position: Position) -> None:
+    if command.id is not None:
+        session.say(Reply(id=command.id, position=position))
+
+
+async def _wait_for(result: Any) -> Any:
+    """Return what a handler returned, plain or asynchronous."""
+    return await result if isinstance(result, Awaitable) else result

@@ -1,0 +1,53 @@
+"""Names for people who have no account: held for whoever brings the same secret."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from rooms.errors import InvalidName, NameTaken
+from rooms.protocol.commands import User
+from rooms.protocol.names import check_name
+
+
+@dataclass(slots=True)
+class _Held:
+    user: User
+    digest: bytes
+    connections: int = 0
+
+
+class Guests:
+    """Who is signed in as a guest under which name.
+
+    A name belongs to the first who takes it, for as long as one of their connections lives; the
+    secret lets them come back with a second tab or after a reload.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, _Held] = {}
+
+    def sign_in(self, name: str, secret: str) -> User:
+        """Return the user of that name; letters' case makes no difference.
+
+        Raises:
+            InvalidName, ReservedName: As `check_name`.
+            NameTaken: The name is held with another secret.
+        """
+        check_name(name)
+        if name != name.strip():
+            raise InvalidName("A name must not begin or end with a space.")
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+        held = self._held.setdefault(name.casefold(), _Held(User(name, name), digest))
+        if not hmac.compare_digest(held.digest, digest):
+            raise NameTaken(f"Somebody else is {name!r} at the moment; choose another name.")
+        held.connections += 1
+        return held.user
+
+    def sign_out(self, user: User) -> None:
+        """Note that one connection of ``user`` is gone."""
+        held = self._held[user.id.casefold()]
+        held.connections -= 1
+        if not held.connections:
+            del self._held[user.id.casefold()]

@@ -1,0 +1,76 @@
+"""Commands of one client that wait for the connection's own task."""
+
+from __future__ import annotations
+
+import trio
+
+from rooms.protocol.commands import Command
+
+
+class Inbox:
+    """A bounded queue that takes no memory until something has to wait in it.
+
+    Most clients never send anything that must be waited for, so the memory channel is opened by
+    the first command that does.
+
+    Args:
+        limit: The most commands that may wait.
+    """
+
+    __slots__ = ("_begun", "_limit", "_receive", "_send", "closed", "waiting")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._send: trio.MemorySendChannel[Command] | None = None
+        self._receive: trio.MemoryReceiveChannel[Command] | None = None
+        self._begun: trio.lowlevel.Task | None = None
+        self.closed = False
+        self.waiting = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may be put in."""
+        return self.waiting >= self._limit
+
+    def put(self, command: Command) -> None:
+        """Have ``command`` wait; the one who puts sees to it that there is room."""
+        if self._send is None:
+            self._send, self._receive = trio.open_memory_channel[Command](self._limit)
+            self._wake()
+        self._send.send_nowait(command)
+        self.waiting += 1
+
+    def close(self) -> None:
+        """Let `get` end when nothing waits any more."""
+        self.closed = True
+        if self._send is not None:
+            self._send.close()
+        self._wake()
+
+    async def get(self) -> Command:
+        """Wait for the next command.
+
+        Raises:
+            trio.EndOfChannel: The inbox is closed and empty.
+        """
+        if self._receive is None:
+            if self.closed:
+                raise trio.EndOfChannel
+            await self._wait_for_the_first()
+            return await self.get()
+        command = await self._receive.receive()
+        self.waiting -= 1
+        return command
+
+    async def _wait_for_the_first(self) -> None:
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._begun = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._begun = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake(self) -> None:
+        if self._begun is not None:
+            trio.lowlevel.reschedule(self._begun)
+            self._begun = None

@@ -1,0 +1,108 @@
+"""One running application: its rooms, its connections and what keeps them going."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import TYPE_CHECKING
+
+import trio
+
+from rooms.brokers.base import Broker
+from rooms.brokers.memory import MemoryBroker
+from rooms.config import Settings
+from rooms.core.hub import Hub
+from rooms.core.room import Room
+from rooms.core.tick import Tick
+from rooms.protocol.commands import Position
+from rooms.server.client import Client
+from rooms.server.flusher import Flusher
+from rooms.server.guests import Guests
+from rooms.server.heartbeat import Heartbeat
+from rooms.server.timers import Timers
+from rooms.transports.poller import Poller
+
+if TYPE_CHECKING:
+    from rooms.server.app import App
+    from rooms.server.session import Session
+
+
+class Node:
+    """The live state of one `App`.
+
+    Attributes:
+        sessions: Of all open connections, by the client's id.
+    """
+
+    def __init__(self, app: App, settings: Settings, broker: Broker | None = None) -> None:
+        self.app = app
+        self.settings = settings
+        self.broker = broker or MemoryBroker()
+        self.tick = Tick()
+        self.hub = Hub(self.tick)
+        self.flusher = Flusher(self.tick)
+        self.poller = Poller() if Poller.available() else None
+        self.timers = Timers()
+        self.heartbeat = Heartbeat(self.timers, settings.ping_seconds, settings.pong_seconds)
+        self.guests = Guests()
+        self.sessions: dict[str, Session] = {}
+        self.draining = False
+        self._numbers = count(1)
+        self._idle = trio.lowlevel.ParkingLot()
+
+    @property
+    def clients(self) -> dict[str, Client]:
+        """All connected clients of this node, by id."""
+        return {key: session.client for key, session in self.sessions.items()}
+
+    def next_client_id(self) -> str:
+        """Return an id that no client of this node has had."""
+        return f"c{next(self._numbers)}"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be ready for connections while the block runs."""
+        async with self.broker.open(self.hub.deliver), trio.open_nursery() as nursery:
+            nursery.start_soon(self.flusher.run)
+            if self.poller is not None:
+                nursery.start_soon(self.poller.run, self.flusher)
+            nursery.start_soon(self.timers.run)
+            self.heartbeat.start()
+            self.timers.call_every(self.settings.presence_seconds, self.hub.tell_presence)
+            yield
+            nursery.cancel_scope.cancel()
+
+    def forget(self, session: Session) -> None:
+        """Note that a connection is gone."""
+        del self.sessions[session.id]
+        if not self.sessions:
+            self._idle.unpark_all()
+
+    async def idle(self) -> None:
+        """Wait until no connection is left."""
+        while self.sessions:
+            await self._idle.park()
+
+    def open_room_nowait(self, name: str) -> Room:
+        """Return the room, known to the broker.
+
+        Raises:
+            trio.WouldBlock: The broker must be waited for; await `open_room`.
+        """
+        room = self.hub.rooms.get(name)
+        return room or self.hub.open_room(name, self.broker.subscribe_nowait(name))
+
+    async def open_room(self, name: str) -> Room:
+        """As `open_room_nowait`, waiting where that would block."""
+        room = self.hub.rooms.get(name)
+        if room is not None:
+            await trio.lowlevel.checkpoint()
+            return room
+        position: Position = await self.broker.subscribe(name)
+        return self.hub.open_room(name, position)
+
+    def release_room(self, room: Room) -> None:
+        """Forget ``room``, and have the broker forget it, if nobody is in it."""
+        if self.hub.release(room):
+            self.broker.unsubscribe(room.name)

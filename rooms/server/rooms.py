@@ -1,0 +1,114 @@
+"""A room, as applications see it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from rooms.protocol.commands import Origin, Position, Presence, Publication
+from rooms.protocol.names import check_room
+
+if TYPE_CHECKING:
+    from rooms.server.client import Client
+    from rooms.server.node import Node
+
+SUBSCRIPTION_EVENTS = 256
+"""The most events that wait for one in-process subscriber; then the oldest is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One event of a room, as an in-process subscriber gets it."""
+
+    event: str
+    payload: Any
+    room: str
+    sender: Origin | None
+    position: Position
+
+
+class RoomHandle:
+    """A room by its name; it need not have any members.
+
+    Raises:
+        InvalidName, ReservedName: No room can have that name.
+    """
+
+    __slots__ = ("_node", "name")
+
+    def __init__(self, node: Node, name: str) -> None:
+        self._node = node
+        self.name = check_room(name)
+
+    def __repr__(self) -> str:
+        return f"<RoomHandle {self.name!r}>"
+
+    @property
+    def members(self) -> list[Client]:
+        """The connections of this node that are in the room."""
+        room = self._node.hub.rooms.get(self.name)
+        return [] if room is None else [self._node.clients[member.id] for member in room]
+
+    @property
+    def count(self) -> int:
+        """How many users are in the room."""
+        room = self._node.hub.rooms.get(self.name)
+        return 0 if room is None else len(room.roster)
+
+    @property
+    def position(self) -> Position | None:
+        """Of the last publication, where the room is open here."""
+        room = self._node.hub.rooms.get(self.name)
+        return None if room is None else room.position
+
+    def presence(self, limit: int = 100) -> Presence:
+        """Return the first ``limit`` users of the room, each with its connections."""
+        room = self._node.hub.rooms.get(self.name)
+        return {} if room is None else room.roster.page(limit)
+
+    async def publish(self, event: str, payload: Any = None) -> Position:
+        """Publish an event to all members and return its position.
+
+        Raises:
+            TypeError: ``payload`` cannot be said in JSON.
+        """
+        raw = msgspec.Raw(msgspec.json.encode(payload))
+        return await self._node.broker.publish(self.name, event, raw)
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[trio.MemoryReceiveChannel[Delivered]]:
+        """Take part without a connection: ``async with room.subscribe() as events``.
+
+        At most `SUBSCRIPTION_EVENTS` wait; then the oldest are dropped.
+        """
+        send, receive = trio.open_memory_channel[Delivered](SUBSCRIPTION_EVENTS)
+
+        def listen(publication: Publication) -> None:
+            if send.statistics().current_buffer_used == SUBSCRIPTION_EVENTS:
+                receive.receive_nowait()
+            send.send_nowait(_delivered(publication))
+
+        room = await self._node.open_room(self.name)
+        self._node.hub.listen(room, listen)
+        try:
+            with send, receive:
+                yield receive
+        finally:
+            room.listeners.remove(listen)
+            self._node.release_room(room)
+
+
+def _delivered(publication: Publication) -> Delivered:
+    sender, position = publication.sender, publication.position
+    return Delivered(
+        event=publication.event,
+        payload=msgspec.json.decode(publication.payload),
+        room=publication.room,
+        sender=sender if isinstance(sender, Origin) else None,
+        position=position if isinstance(position, Position) else Position("", 0),
+    )

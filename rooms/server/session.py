@@ -1,0 +1,283 @@
+"""One connection: what arrives is handled in order, and when it ends everything of it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+import trio
+from msgspec import UNSET, Raw
+
+from rooms.core.room import Room
+from rooms.errors import Disconnect, Internal, LimitExceeded, NotMember, RequestError, TooManyErrors
+from rooms.protocol.commands import (
+    Command,
+    ErrorReply,
+    Id,
+    Limits,
+    Message,
+    Origin,
+    Push,
+    User,
+    Welcome,
+)
+from rooms.protocol.dialects.base import Dialect
+from rooms.protocol.frames import BINARY
+from rooms.protocol.names import check_room
+from rooms.server import commands, dispatch
+from rooms.server.inbox import Inbox
+from rooms.server.outbox import Outbox
+
+if TYPE_CHECKING:
+    from rooms.server.client import Client
+    from rooms.server.node import Node
+
+log = structlog.get_logger("rooms")
+
+
+class Session:
+    """The state of one connection, and the one place where errors become answers.
+
+    What can be done at once is done where it is read (`receive`).  What must wait goes through
+    the inbox to the connection's own task (`run`), and then everything behind it waits too.
+
+    Attributes:
+        reason: Why we ended the connection, if we did.
+        full: Whether the inbox is full; the peer then has to wait.
+        resume: Makes the transport go on after the session was full.
+        write: The outbox's ``write``: the session is the member that rooms know.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_errors",
+        "_inbox",
+        "_over",
+        "_spoke",
+        "_tasks",
+        "announced",
+        "client",
+        "dialect",
+        "full",
+        "heard",
+        "id",
+        "node",
+        "nursery",
+        "origin",
+        "outbox",
+        "reason",
+        "received",
+        "resume",
+        "rooms",
+        "scope",
+        "write",
+    )
+
+    def __init__(self, node: Node, dialect: Dialect, nursery: trio.Nursery) -> None:
+        self.node = node
+        self.dialect = dialect
+        self.nursery = nursery
+        self.id = node.next_client_id()
+        self.client: Client
+        self.outbox: Outbox
+        self.write: Callable[[bytes], None]
+        self.resume: Callable[[], None]
+        self.origin = Origin(self.id)
+        self.rooms: dict[str, Room] = {}
+        self.scope = trio.CancelScope()
+        self.reason: Disconnect | None = None
+        self.announced = False  # whether the application knows of the connection
+        self.full = False
+        self.heard = True
+        self.received = 0
+        self._over = False
+        self._busy = True  # until ``connected`` has been handled
+        self._errors = 0
+        self._tasks: dict[trio.CancelScope, None] = {}
+        self._inbox = Inbox(node.settings.inbox_messages)
+        self._spoke = node.heartbeat.add(self)
+
+    # What the transport calls.
+
+    def receive(self, opcode: int, payload: bytes) -> None:
+        """Handle one message: here and now, or behind what waits already."""
+        if self._over or self.reason is not None:
+            return
+        self.received += 1
+        try:
+            command = self.dialect.decode(payload, opcode == BINARY)
+        except RequestError as error:
+            self.fail(error.id, error)
+            return
+        if self._busy or not self._try_now(command):
+            self._busy = True
+            self._inbox.put(command)
+            self.full = self._inbox.full
+
+    def ended(self, clean: bool) -> None:
+        """Handle no more than what came before the peer's goodbye, or nothing if it had none."""
+        if self._over:
+            return
+        self._over = True
+        self.full = False
+        self._inbox.close()
+        if clean:
+            self.scope.deadline = trio.current_time() + self.node.settings.close_seconds
+        else:
+            self.scope.cancel()
+
+    # The connection's own task.
+
+    async def run(self) -> None:
+        """Greet, then handle what must wait, until the connection ends."""
+        settings = self.node.settings
+        limits = Limits(message=settings.message_bytes, rooms=settings.rooms_per_client)
+        self.say(Welcome(self.id, self.client.user, settings.ping_seconds, limits))
+        await dispatch.connected(self)
+        while True:
+            self._busy = self._inbox.waiting > 0
+            try:
+                command = await self._inbox.get()
+            except trio.EndOfChannel:
+                return
+            await self._perform(command)
+            if self.full:
+                self.full = False
+                self.resume()
+
+    def detach(self) -> None:
+        """Undo everything that others know of the connection; cannot be interrupted."""
+        self._over = True
+        self.full = False
+        self.node.heartbeat.remove(self, self._spoke)
+        for room in tuple(self.rooms):
+            self.leave(room)
+        self.node.tick.settle(self)
+        self.sign_out()
+        for scope in tuple(self._tasks):
+            scope.cancel()
+
+    def end(self, reason: Disconnect) -> None:
+        """End the connection, now; the first reason counts."""
+        if self.reason is None:
+            self.reason = reason
+            self.scope.cancel()
+
+    # What commands and handlers do.
+
+    def say(self, message: Message) -> None:
+        """Send ``message`` to this client, in order with what its rooms publish."""
+        self.node.tick.send(self, self.dialect.encode(message))
+
+    def push(self, event: str, payload: Any) -> None:
+        """Send an event to this client alone."""
+        self.say(Push(event, Raw(msgspec.json.encode(payload))))
+
+    def join_now(self, name: str) -> Room:
+        """Make this connection a member of a room.
+
+        Raises:
+            RequestError: It may not be one.
+            trio.WouldBlock: The broker must be waited for; await `join`.
+        """
+        self._check_join(name)
+        return self._enter(self.node.open_room_nowait(name))
+
+    async def join(self, name: str) -> Room:
+        """As `join_now`, waiting where that would block."""
+        self._check_join(name)
+        return self._enter(await self.node.open_room(name))
+
+    def membership(self, name: str) -> Room:
+        """Return the room of that name.
+
+        Raises:
+            NotMember: This connection is not in it.
+        """
+        room = self.rooms.get(name)
+        if room is None:
+            raise NotMember(f"Join {name!r} first.")
+        return room
+
+    def leave(self, name: str) -> None:
+        """Take this connection out of a room that it is in."""
+        room = self.rooms.pop(name)
+        self.node.hub.leave(room, self, self.user_key)
+        self.node.release_room(room)
+
+    def sign_in(self, user: User) -> None:
+        """Make ``user`` the one behind this connection."""
+        self.client.user = user
+        self.origin = Origin(self.id, user.id)
+
+    def sign_out(self) -> None:
+        """Give a guest's name back."""
+        if self.client.user is not None and self.node.app.guests:
+            self.node.guests.sign_out(self.client.user)
+        self.client.user = None
+
+    @property
+    def user_key(self) -> str:
+        """What presence counts: the user, or the connection of somebody without a name."""
+        return self.origin.user or self.id
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Start a task that ends with the connection."""
+        self.nursery.start_soon(self._run_task, function, args)
+
+    def fail(self, command_id: Id | None, error: Exception) -> None:
+        """Turn an error into what the client gets: a reply, a close code, or an apology."""
+        if isinstance(error, Disconnect):
+            self.end(error)
+            return
+        if not isinstance(error, RequestError):
+            log.error("handler failed", client=self.id, exc_info=error)
+            error = Internal()
+        shown = UNSET if command_id is None else command_id
+        self.say(ErrorReply(id=shown, code=error.code, message=error.message))
+        self._errors += 1
+        if self._errors > self.node.settings.errors_in_a_row:
+            self.end(TooManyErrors())
+
+    def _try_now(self, command: Command) -> bool:
+        try:
+            if not commands.NOW[type(command)](self, command):
+                return False
+            self._errors = 0
+        except Exception as error:
+            self.fail(command.id, error)
+        return True
+
+    async def _perform(self, command: Command) -> None:
+        try:
+            await commands.perform(self, command)
+            self._errors = 0
+        except Exception as error:
+            self.fail(command.id, error)
+
+    async def _run_task(
+        self, function: Callable[..., Awaitable[object]], args: tuple[Any, ...]
+    ) -> None:
+        with trio.CancelScope() as scope:
+            self._tasks[scope] = None
+            try:
+                await function(*args)
+            except Disconnect as error:
+                self.end(error)
+            except Exception as error:
+                log.error("task failed", client=self.id, exc_info=error)
+            finally:
+                del self._tasks[scope]
+
+    def _check_join(self, name: str) -> None:
+        check_room(name)
+        limit = self.node.settings.rooms_per_client
+        if len(self.rooms) >= limit and name not in self.rooms:
+            raise LimitExceeded(f"A connection can be in {limit} rooms; leave one first.")
+
+    def _enter(self, room: Room) -> Room:
+        self.node.hub.join(room, self, self.user_key)
+        self.rooms[room.name] = room
+        return room
