@@ -1,0 +1,16 @@
+"""Helpers for tests: of applications, of brokers, of servers."""
+
+from rooms.testing.client import Closed, Refused, TestClient
+from rooms.testing.frames import Frame, client_close, client_frame
+from rooms.testing.memory import MemoryServer, in_memory
+
+__all__ = [
+    "Closed",
+    "Frame",
+    "MemoryServer",
+    "Refused",
+    "TestClient",
+    "client_close",
+    "client_frame",
+    "in_memory",
+]
