@@ -1,0 +1,126 @@
+"""The web site of a server: the chat page, what browsers load, and the admin API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quart import Response, abort, send_file
+from quart_trio import QuartTrio
+
+from rooms.config import Settings
+from rooms.http.admin import admin_api
+from rooms.http.assets import web_root
+from rooms.http.errors import install_errors
+from rooms.server.app import App
+
+CHAT_FOLDER = "chat/"
+CHAT_PAGE = "chat/index.html"
+
+ENVELOPE_BYTES = 4096
+"""What a request to the admin API may hold beside the largest message."""
+
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ts": "text/plain; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
+"""The types of what ``web/`` holds; the machine's own table calls ``.ts`` a video."""
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def create_site(
+    app: App,
+    settings: Settings,
+    *,
+    chat: bool = False,
+    web: Path | None = None,
+) -> QuartTrio:
+    """Return the site of ``app`` as an ASGI application.
+
+    Args:
+        app: The rooms that the admin API shows and acts on.
+        settings: Whose token the admin API asks for, and how large its requests may be.
+        chat: Whether ``/`` is the built-in chat; without it there is no page.
+        web: The folder of what browsers load; the package's own if not given.
+    """
+    site = QuartTrio(__name__, static_folder=None)
+    site.config["MAX_CONTENT_LENGTH"] = settings.message_bytes + ENVELOPE_BYTES
+    site.url_map.merge_slashes = False  # a room's name may hold any number of them
+    install_errors(site)
+    site.register_blueprint(admin_api(site, app, settings.admin_token))
+    _add_assets(site, web or web_root(), chat=chat)
+    site.after_request(_secure)
+    return site
+
+
+def _add_assets(site: QuartTrio, root: Path, *, chat: bool) -> None:
+    names = _asset_names(root, chat=chat)
+
+    async def asset(name: str) -> Response:
+        if name not in names:
+            abort(404)
+        try:
+            return await _send_asset(root / name)
+        except FileNotFoundError:  # removed since the list was made
+            abort(404)
+
+    async def page() -> Response:
+        return await asset(CHAT_PAGE)
+
+    site.add_url_rule("/static/<path:name>", view_func=asset)
+    if chat:
+        site.add_url_rule("/", view_func=page)
+
+
+def _asset_names(root: Path, *, chat: bool) -> frozenset[str]:
+    """Return what may be asked for, listed beforehand: no other path reaches the disk."""
+    files = (path for path in root.rglob("*") if path.is_file())
+    names = (path.relative_to(root).as_posix() for path in files)
+    return frozenset(name for name in names if chat or not name.startswith(CHAT_FOLDER))
+
+
+async def _send_asset(path: Path) -> Response:
+    content_type = CONTENT_TYPES.get(path.suffix, "application/octet-stream")
+    response = await send_file(path, mimetype=content_type, conditional=True)
+    response.headers["Content-Type"] = content_type
+    response.headers["Cache-Control"] = "no-cache"  # kept, but asked about: the ETag answers
+    return response
+
+
+async def _secure(response: Response) -> Response:
+    response.headers.update(SECURITY_HEADERS)
+    return response

@@ -1,0 +1,140 @@
+"""`rooms.http.site`: the pages and what they load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rooms.http.assets import web_root
+from rooms.http.site import CONTENT_TYPES, SECURITY_HEADERS
+from tests.http.fakes import FakeApp, site_client
+
+PAGE = "<!doctype html><title>Chat</title>"
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Path:
+    root = tmp_path / "web"
+    (root / "chat").mkdir(parents=True)
+    (root / "chat/index.html").write_text(PAGE)
+    (root / "chat/chat.css").write_text("body {}")
+    (root / "rooms.js").write_text("export {};")
+    (root / "rooms.d.ts").write_text("export {};")
+    (root / "strange.bin").write_bytes(b"\0")
+    (tmp_path / "secret.txt").write_text("secret")
+    return root
+
+
+async def test_the_chat_is_the_first_page(web: Path) -> None:
+    answer = await site_client(FakeApp(), chat=True, web=web).get("/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert await answer.get_data() == PAGE.encode()
+
+
+async def test_an_application_of_its_own_has_no_chat_but_the_client_library(web: Path) -> None:
+    client = site_client(FakeApp(), web=web)
+    assert (await client.get("/")).status_code == 404
+    assert (await client.get("/static/chat/index.html")).status_code == 404
+    assert (await client.get("/static/rooms.js")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("chat/chat.css", "text/css; charset=utf-8"),
+        ("rooms.js", "text/javascript; charset=utf-8"),
+        ("rooms.d.ts", "text/plain; charset=utf-8"),
+        ("strange.bin", "application/octet-stream"),
+    ],
+)
+async def test_an_asset_has_its_content_type(web: Path, name: str, content_type: str) -> None:
+    answer = await site_client(FakeApp(), chat=True, web=web).get(f"/static/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == content_type
+
+
+async def test_every_file_that_browsers_load_has_a_known_type() -> None:
+    suffixes = {path.suffix for path in web_root().rglob("*") if path.is_file()}
+    assert suffixes <= set(CONTENT_TYPES)
+
+
+async def test_an_asset_that_has_not_changed_is_not_sent_again(web: Path) -> None:
+    client = site_client(FakeApp(), web=web)
+    first = await client.get("/static/rooms.js")
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = await client.get("/static/rooms.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 304
+    assert await again.get_data() == b""
+
+
+async def test_an_edited_asset_is_sent_anew(web: Path) -> None:
+    client = site_client(FakeApp(), web=web)
+    first = await client.get("/static/rooms.js")
+    (web / "rooms.js").write_text("export const more = 1;")
+    again = await client.get("/static/rooms.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 200
+    assert b"more" in await again.get_data()
+
+
+async def test_an_asset_that_was_removed_is_not_found(web: Path) -> None:
+    client = site_client(FakeApp(), web=web)
+    (web / "rooms.js").unlink()
+    assert (await client.get("/static/rooms.js")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.txt",
+        "%2e%2e/secret.txt",
+        "..%2fsecret.txt",
+        "chat/../../secret.txt",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "..\\secret.txt",
+        "rooms.js%00",
+        "rooms.js/",
+        "chat",
+        "chat/",
+        "x" * 5000,
+        "",
+    ],
+)
+async def test_no_path_leads_out_of_the_folder(web: Path, path: str) -> None:
+    answer = await site_client(FakeApp(), chat=True, web=web).get(f"/static/{path}")
+    assert answer.status_code == 404
+    assert b"secret" not in await answer.get_data()
+
+
+@pytest.mark.parametrize("path", ["/", "/static/rooms.js", "/nowhere", "/api/info", "/api/health"])
+async def test_every_answer_has_the_security_headers(web: Path, path: str) -> None:
+    answer = await site_client(FakeApp(), chat=True, web=web).get(path)
+    assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+async def test_no_policy_lets_anything_inline_or_foreign_in() -> None:
+    policy = SECURITY_HEADERS["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+async def test_what_is_not_there_is_answered_in_plain_text(web: Path) -> None:
+    answer = await site_client(FakeApp(), web=web).get("/<b>nowhere</b>")
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert b"<b>" not in await answer.get_data()
+
+
+async def test_a_method_that_is_not_taken_is_told_which_are(web: Path) -> None:
+    answer = await site_client(FakeApp(), chat=True, web=web).post("/")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+async def test_head_is_get_without_the_body(web: Path) -> None:
+    answer = await site_client(FakeApp(), chat=True, web=web).head("/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Length"] == str(len(PAGE))
