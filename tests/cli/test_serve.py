@@ -1,0 +1,192 @@
+"""``rooms serve`` as a process: how it starts, complains and stops."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+import trio
+
+from rooms.testing import TestClient
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 20
+
+
+def rooms(
+    *arguments: str, cwd: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "rooms", *arguments],
+        cwd=cwd,
+        env=_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+def _environment(extra: dict[str, str]) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ROOMS_")}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | extra
+
+
+@asynccontextmanager
+async def serving(
+    *arguments: str, cwd: Path = ROOT, **environment: str
+) -> AsyncIterator[tuple[trio.Process, int, str]]:
+    """Run ``rooms serve`` and yield the process, its port and what it printed at start."""
+    command = [sys.executable, "-m", "rooms", "serve", "--port", "0", *arguments]
+    process = await trio.lowlevel.open_process(
+        command, cwd=cwd, env=_environment(environment), stdout=PIPE, stderr=PIPE
+    )
+    try:
+        printed = b""
+        assert process.stdout is not None
+        with trio.fail_after(START_SECONDS):
+            while not (found := re.search(rb"on https?://[^ ]*:(\d+) .*\n", printed)):
+                printed += await process.stdout.receive_some()
+            await trio.lowlevel.checkpoint()
+        yield process, int(found[1]), printed.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                await pipe.aclose()
+
+
+async def connect(port: int) -> TestClient:
+    client = TestClient(await trio.open_tcp_stream("127.0.0.1", port))
+    await client.handshake()
+    await client.welcome()
+    return client
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_says_goodbye_to_clients_and_exits_with_zero(number: int) -> None:
+    async with serving() as (process, port, _):
+        client = await connect(port)
+        process.send_signal(number)
+        with trio.fail_after(START_SECONDS):
+            assert (await client.closing()).code == 3001
+            await client.stream.aclose()
+            assert await process.wait() == 0
+            assert process.stderr is not None
+            assert b"Traceback" not in await process.stderr.receive_some(65536)
+
+
+async def test_a_token_is_made_and_printed_once_unless_one_is_given() -> None:
+    async with serving() as (_, _port, printed):
+        found = re.search(r"Admin API token, made for this run: (\S{32})\n", printed)
+        assert found or await _more(_, r"Admin API token, made for this run: (\S{32})\n")
+    async with serving(ROOMS_ADMIN_TOKEN="sesame") as (process, port, printed):
+        assert await _info_status(port, "sesame") == 200
+        assert await _info_status(port, "wrong") == 401
+        process.terminate()
+        assert process.stdout is not None
+        with trio.fail_after(START_SECONDS):
+            rest = await process.stdout.receive_some()
+        assert "sesame" not in printed + rest.decode()
+
+
+async def _more(process: trio.Process, pattern: str) -> bool:
+    assert process.stdout is not None
+    with trio.fail_after(START_SECONDS):
+        return re.search(pattern, (await process.stdout.receive_some()).decode()) is not None
+
+
+async def _info_status(port: int, token: str) -> int:
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    request = f"GET /api/info HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    async with stream:
+        await stream.send_all(request.encode())
+        with trio.fail_after(START_SECONDS):
+            return int((await stream.receive_some()).split(b" ")[1])
+
+
+async def test_a_module_of_ones_own_is_served_from_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(
+        "from rooms import App\n"
+        "app = App()\n"
+        "@app.on('greet')\n"
+        "def greet(ctx):\n"
+        "    return 'hello'\n"
+    )
+    async with serving("hello:app", cwd=tmp_path) as (_, port, _printed):
+        client = await connect(port)
+        assert (await client.event("greet"))["payload"] == "hello"
+        await client.close()
+
+
+async def test_logs_are_json_if_asked_for_and_hold_no_payloads(tmp_path: Path) -> None:
+    async with serving("--log-format", "json") as (process, port, _):
+        client = await connect(port)
+        await client.join("lobby")
+        await client.event("say", "lobby", "a secret thing")
+        await client.close()
+        process.terminate()
+        await process.wait()
+        assert process.stderr is not None
+        logged = (await process.stderr.receive_some(65536)).decode()
+    assert '"event": "connected"' in logged
+    assert '"code": 1000' in logged
+    assert "secret" not in logged
+
+
+def test_mistakes_are_one_line_and_exit_with_two(tmp_path: Path) -> None:
+    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "bad.pem").write_text("no certificate")
+    (tmp_path / "token").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        cases = {
+            ("--port", port): f"Port {port} on 127.0.0.1 is taken",
+            ("--port", "none"): "--port 'none' does not fit port",
+            ("--port", "99999"): "99999 is not a port",
+            ("nothing:app",): "There is no module 'nothing'",
+            ("empty:app",): "There is no App called 'app' in 'empty': it has none.",
+            ("--certfile", "bad.pem"): "The certificate in bad.pem cannot be used",
+            ("--keyfile", "bad.pem"): "A keyfile needs a certfile",
+            ("--admin-token-file", "token"): "The admin token file 'token' is empty",
+            ("--admin-token-file", "gone"): "The admin token cannot be read from 'gone'",
+        }
+        for arguments, wanted in cases.items():
+            done = rooms("serve", *arguments, cwd=tmp_path)
+            assert done.returncode == 2, arguments
+            assert wanted in done.stderr, arguments
+            assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_mistake_in_the_settings_file_or_the_environment_names_its_place(tmp_path: Path) -> None:
+    assert "ROOMS_PORT 'x'" in rooms("serve", cwd=tmp_path, ROOMS_PORT="x").stderr
+    (tmp_path / "rooms.toml").write_text("prot = 1\n")
+    assert "rooms.toml sets 'prot', which is not a setting" in rooms("serve", cwd=tmp_path).stderr
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    assert rooms("--version").stdout.startswith("rooms ")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "rooms", "--help"],
+        cwd=ROOT,
+        env=_environment({}),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=True,
+    )
+    assert "serve" in done.stdout
+    for heavy in ("trio", "quart", "hypercorn", "msgspec", "structlog", "rooms.server"):
+        assert not re.search(rf"\| +{heavy}\b", done.stderr), heavy
