@@ -24,8 +24,8 @@ class Flusher:
     async def run(self) -> None:
         """Flush whenever something waits, one scheduler round after it began to wait."""
         while True:
-            if not self._tick.waiting:
-                await self._lot.park()
+            if self._flushing or not self._tick.waiting:
+                await self._lot.park()  # a flush under way goes on until nothing waits
             await self.flush()
 
     async def flush(self) -> None:
