@@ -28,12 +28,12 @@ class Heartbeat:
 
     Args:
         interval: Seconds between two pings of one connection.
-        answer: Seconds that it has to answer.
+        answer: Seconds that it has to answer; no more than until the next ping.
     """
 
     def __init__(self, timers: Timers, interval: float, answer: float) -> None:
         self._timers = timers
-        self._answer = answer
+        self._answer = min(answer, interval)
         self._spokes: list[dict[Beating, None]] = [{} for _ in range(max(1, math.ceil(interval)))]
         self._hand = 0
         self._step = interval / len(self._spokes)
