@@ -28,4 +28,9 @@ def configure(level: LogLevel, form: LogFormat) -> None:
 def _renderers(form: LogFormat) -> list[structlog.typing.Processor]:
     if form == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+    # the prettier tracebacks show local variables, and so what clients sent and their tokens
+    plain = structlog.dev.plain_traceback
+    colors = sys.stderr.isatty()
+    return [
+        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=plain)
+    ]
