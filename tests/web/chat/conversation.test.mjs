@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { Conversation } from "../../../web/chat/conversation.js";
+import { Client } from "../../../web/rooms.js";
+import { Clock } from "../support/clock.mjs";
+import { FakeServer, settled } from "../support/server.mjs";
+
+let clock;
+let server;
+let client;
+let view;
+let lobby;
+
+/** What a page would show. */
+class View {
+  entries = [];
+  unreadChanges = 0;
+
+  add(entry) {
+    this.entries.push(entry);
+  }
+
+  remove(entry) {
+    this.entries.splice(this.entries.indexOf(entry), 1);
+  }
+
+  unread() {
+    this.unreadChanges += 1;
+  }
+
+  update() {}
+  typing() {}
+  people() {}
+
+  get texts() {
+    return this.entries.map(({ user, text, notice }) => notice ?? `${user}: ${text}`);
+  }
+
+  get statuses() {
+    return this.entries.map(({ status }) => status);
+  }
+}
+
+beforeEach(async () => {
+  clock = new Clock();
+  server = new FakeServer();
+  view = new View();
+  client = new Client("ws://127.0.0.1/ws", {
+    WebSocket: server.WebSocket,
+    timers: clock,
+    random: () => 0,
+  });
+  client.connect();
+  await server.greet({ user: { id: "Ana", name: "Ana" } });
+  lobby = new Conversation(client.room("lobby"), client, view, clock);
+  client.join("lobby");
+  await server.admit({ Ana: [] });
+});
+
+const event = (name, user, payload) =>
+  server.say({ type: "event", event: name, room: "lobby", payload, from: { client: "x", user } });
+const said = (user, text, key) => event("say", user, { text, key });
+const presence = (joined, left, count = 2) =>
+  server.say({ type: "presence", room: "lobby", joined, left, count });
+
+// Messages
+
+test("a message is shown at once and marked when the server has it", async () => {
+  lobby.say("hi");
+  assert.deepEqual(view.texts, ["Ana: hi"]);
+  assert.deepEqual(view.statuses, ["pending"]);
+  await server.reply({ position: ["e1", 1] });
+  assert.deepEqual(view.statuses, ["sent"]);
+});
+
+test("one's own message is not shown again when the server delivers it", async () => {
+  lobby.say("hi");
+  await event("say", "Ana", server.last.payload);
+  assert.deepEqual(view.texts, ["Ana: hi"]);
+  assert.deepEqual(view.statuses, ["sent"]);
+});
+
+test("a message that the server refuses has failed and says why", async () => {
+  lobby.say("hi");
+  await server.refuse("limit_exceeded", "Slow down.");
+  assert.deepEqual(view.statuses, ["failed"]);
+  assert.equal(view.entries[0].reason, "Not delivered: Slow down.");
+});
+
+test("a message that was under way when the connection broke can be sent again", async () => {
+  lobby.say("hi");
+  const { key } = server.last.payload;
+  await server.hangUp();
+  assert.deepEqual(view.statuses, ["failed"]);
+  clock.advance(0);
+  await server.greet({ user: { id: "Ana", name: "Ana" } });
+  await server.admit({ Ana: [] });
+  lobby.retry(view.entries[0].id);
+  assert.deepEqual(view.statuses, ["pending"]);
+  assert.deepEqual(server.last.payload, { text: "hi", key });
+  await server.reply();
+  assert.deepEqual(view.statuses, ["sent"]);
+});
+
+test("a message that arrives twice is shown once", async () => {
+  await said("Ben", "hello", "k1");
+  await said("Ben", "hello", "k1");
+  assert.deepEqual(view.texts, ["Ben: hello"]);
+});
+
+test("nobody can hide a message by using its key first", async () => {
+  await said("Mallory", "first", "k1");
+  await said("Ben", "hello", "k1");
+  assert.deepEqual(view.texts, ["Mallory: first", "Ben: hello"]);
+});
+
+test("what one says in another window is shown as one's own", async () => {
+  await said("Ana", "from my phone", "other");
+  assert.equal(view.entries[0].own, true);
+  assert.equal(lobby.unread, 0);
+});
+
+test("messages without text are left out, those without key are shown", async () => {
+  for (const payload of [null, 7, {}, { text: 7 }]) await event("say", "Ben", payload);
+  await said("Ben", "same");
+  await said("Ben", "same");
+  assert.deepEqual(view.texts, ["Ben: same", "Ben: same"]);
+});
+
+test("only the newest messages are kept", async () => {
+  for (let number = 1; number <= 502; number++) await said("Ben", `${number}`);
+  assert.equal(view.entries.length, 500);
+  assert.equal(view.entries[0].text, "3");
+});
+
+// Unread
+
+test("messages are unread until somebody looks", async () => {
+  await said("Ben", "one");
+  await said("Ben", "two");
+  assert.equal(lobby.unread, 2);
+  lobby.look(true);
+  assert.equal(lobby.unread, 0);
+  await said("Ben", "three");
+  assert.equal(lobby.unread, 0);
+  assert.equal(view.unreadChanges, 3);
+});
+
+// Typing
+
+test("writing is told now and then, and again after a message", () => {
+  const told = () => server.received.filter(({ event: name }) => name === "typing").length;
+  lobby.writing();
+  lobby.writing();
+  assert.equal(told(), 1);
+  clock.advance(2_500);
+  lobby.writing();
+  assert.equal(told(), 2);
+  lobby.say("done");
+  lobby.writing();
+  assert.equal(told(), 3);
+});
+
+test("somebody types until they have said it or have stopped", async () => {
+  await event("typing", "Ben", {});
+  await event("typing", "Cem", {});
+  await event("typing", "Ana", {});
+  assert.deepEqual(lobby.typists, ["Ben", "Cem"]);
+  await said("Ben", "done");
+  assert.deepEqual(lobby.typists, ["Cem"]);
+  clock.advance(4_000);
+  await event("typing", "Cem", {});
+  clock.advance(4_999);
+  assert.deepEqual(lobby.typists, ["Cem"]);
+  clock.advance(1);
+  assert.deepEqual(lobby.typists, []);
+});
+
+// Presence
+
+test("people are listed with oneself first and the others by name", async () => {
+  await presence({ Zoe: [], Ben: [] }, {}, 3);
+  assert.deepEqual(lobby.people, ["Ana", "Ben", "Zoe"]);
+  assert.equal(lobby.count, 3);
+});
+
+test("who comes is noticed at once, who goes after a grace", async () => {
+  await presence({ Ben: [] }, {});
+  assert.deepEqual(view.texts, ["Ben joined"]);
+  await presence({}, { Ben: [] }, 1);
+  assert.deepEqual(lobby.people, ["Ana"]);
+  clock.advance(4_999);
+  assert.deepEqual(view.texts, ["Ben joined"]);
+  clock.advance(1);
+  assert.deepEqual(view.texts, ["Ben joined", "Ben left"]);
+});
+
+test("who is back at once is not noticed", async () => {
+  await presence({}, { Ben: [] }, 1);
+  clock.advance(1_000);
+  await presence({ Ben: [] }, {});
+  clock.advance(10_000);
+  assert.deepEqual(view.texts, []);
+});
+
+test("in a crowd nobody is noticed", async () => {
+  await presence({ Ben: [] }, {}, 31);
+  await presence({}, { Ben: [] }, 31);
+  clock.advance(10_000);
+  assert.deepEqual(view.texts, []);
+});
+
+// Ending
+
+test("a conversation that has ended hears nothing and waits for nothing", async () => {
+  await event("typing", "Ben", {});
+  await presence({}, { Cem: [] }, 1);
+  const timers = clock.pending;
+  lobby.end();
+  assert.equal(clock.pending, timers - 2);
+  await said("Ben", "too late");
+  await settled();
+  assert.deepEqual(view.texts, []);
+});

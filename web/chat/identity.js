@@ -1,0 +1,65 @@
+// What this browser remembers: the name, the secret that keeps the name ours, the rooms.
+
+const SECRET_BYTES = 16;
+
+/** What is remembered, in `storage`. */
+export class Identity {
+  #storage;
+
+  constructor(storage) {
+    this.#storage = storage;
+  }
+
+  get name() {
+    return this.#read("name") ?? "";
+  }
+
+  set name(name) {
+    this.#write("name", name);
+  }
+
+  /** A random text that only this browser knows; made when first asked for. */
+  get secret() {
+    const secret = this.#read("secret") ?? randomText();
+    this.#write("secret", secret);
+    return secret;
+  }
+
+  /** The names of the rooms that were open last. */
+  get rooms() {
+    try {
+      const rooms = JSON.parse(this.#read("rooms") ?? "[]");
+      return Array.isArray(rooms) ? rooms.filter((name) => typeof name === "string") : [];
+    } catch {
+      return [];
+    }
+  }
+
+  set rooms(names) {
+    this.#write("rooms", JSON.stringify(names));
+  }
+
+  #read(key) {
+    return this.#storage.getItem(`rooms.${key}`);
+  }
+
+  #write(key, value) {
+    this.#storage.setItem(`rooms.${key}`, value);
+  }
+}
+
+/** The page's storage, or where the browser forbids it one that lasts as long as the page. */
+export function pageStorage() {
+  try {
+    return globalThis.localStorage;
+  } catch {
+    const values = new Map();
+    return { getItem: (key) => values.get(key), setItem: (key, value) => values.set(key, value) };
+  }
+}
+
+/** A random text; unlike `randomUUID` this works on pages without TLS too. */
+export function randomText() {
+  const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,192 @@
+// One signed-in user: the connection, the rooms that are open, and which of them is shown.
+
+import { Client } from "../rooms.js";
+import { addressOf, roomAt } from "./address.js";
+import { Conversation } from "./conversation.js";
+import { byId } from "./dom.js";
+import { Log } from "./log.js";
+import { showPeople, showRooms, showUnread } from "./sidebar.js";
+import { showState, showTyping } from "./status.js";
+
+const FIRST_ROOM = "lobby";
+const LIST_EVERY = 10_000;
+const timers = {
+  setTimeout: (callback, delay) => setTimeout(callback, delay),
+  clearTimeout: (timer) => clearTimeout(timer),
+  now: () => performance.now(),
+};
+
+/** A user's chat from signing in to signing out. */
+export class Session {
+  #identity;
+  #callbacks;
+  #client;
+  #conversations = new Map();
+  #logs = new Map();
+  #listed = [];
+  #current = "";
+  #ticker;
+
+  /** `callbacks`: `opened()`, `refused(error)`, `unreachable()`, `shown(conversation)`. */
+  constructor(name, identity, callbacks) {
+    this.#identity = identity;
+    this.#callbacks = callbacks;
+    const signIn = (client) => client.authenticate({ name, secret: identity.secret });
+    this.#client = new Client("/ws", { signIn });
+    this.#client.onState((change) => this.#stateChanged(change));
+    this.#client.connect();
+    this.#ticker = setInterval(() => this.#list(), LIST_EVERY);
+  }
+
+  /** The conversation that is shown, if any. */
+  get conversation() {
+    return this.#conversations.get(this.#current);
+  }
+
+  /** The log that is shown, if any. */
+  get log() {
+    return this.#logs.get(this.#current);
+  }
+
+  /** Try to connect again now, if we are waiting to; `closed`: even if we were sent away. */
+  connect(closed = false) {
+    const { state } = this.#client;
+    if (state === "waiting" || (closed && state === "closed")) this.#client.connect();
+  }
+
+  /** Show the room that the page's address names, and join it if need be. */
+  follow(hash) {
+    const room = roomAt(hash);
+    if (room && this.#client.user) this.#enter(room);
+    if (this.#conversations.has(room) || !room) this.#show(room);
+  }
+
+  /** Leave the room that is shown. */
+  leave() {
+    const { name } = this.conversation;
+    this.#client.room(name).leave().catch(() => {}); // whatever the server says, we are out
+    this.#drop(name);
+    this.#list();
+  }
+
+  /** Note that the page has come into sight or gone out of it. */
+  look() {
+    const visible = document.visibilityState === "visible";
+    for (const [name, conversation] of this.#conversations) {
+      conversation.look(visible && name === this.#current);
+    }
+    if (visible) this.connect();
+  }
+
+  /** Sign out. */
+  end() {
+    clearInterval(this.#ticker);
+    for (const name of [...this.#conversations.keys()]) this.#forget(name);
+    this.#client.close();
+    this.#refresh();
+  }
+
+  #stateChanged(change) {
+    showState(change);
+    if (change.state === "open") this.#opened();
+    if (change.state === "waiting") this.#callbacks.unreachable();
+    if (wasRefused(change.error)) this.#callbacks.refused(change.error);
+  }
+
+  #opened() {
+    const first = this.#conversations.size === 0;
+    this.#callbacks.opened(this.#client.user);
+    for (const name of this.#conversations.keys()) this.#join(name);
+    if (first) this.#enterFirst();
+    this.#list();
+  }
+
+  #enterFirst() {
+    const asked = roomAt(location.hash);
+    for (const name of this.#identity.rooms) this.#enter(name);
+    if (asked || !this.#conversations.size) this.#enter(asked || FIRST_ROOM);
+    const shown = asked || this.#conversations.keys().next().value;
+    history.replaceState(null, "", addressOf(shown));
+    this.#show(shown);
+  }
+
+  #enter(name) {
+    if (this.#conversations.has(name)) return;
+    const newest = byId("newest");
+    const log = new Log(name, { newest, retry: (id) => this.#conversations.get(name)?.retry(id) });
+    const view = this.#viewOf(name, log);
+    const conversation = new Conversation(this.#client.room(name), this.#client, view, timers);
+    byId("logs").append(log.element);
+    this.#logs.set(name, log);
+    this.#conversations.set(name, conversation);
+    this.#join(name);
+    this.#refresh();
+  }
+
+  #viewOf(name, log) {
+    const current = () => name === this.#current;
+    return {
+      add: (entry) => log.add(entry),
+      update: (entry) => log.update(entry),
+      remove: (entry) => log.remove(entry),
+      typing: () => current() && showTyping(this.conversation.typists),
+      people: () => this.#refresh(),
+      unread: () => this.#refresh(),
+    };
+  }
+
+  #join(name) {
+    const refused = (error) => {
+      if (error.code === "closed") return; // left, or signed out
+      byId("join-error").textContent = `${name}: ${error.message}`;
+      this.#drop(name);
+    };
+    this.#client.room(name).join().then(() => this.#remember(), refused);
+  }
+
+  #remember() {
+    this.#identity.rooms = [...this.#conversations.keys()];
+  }
+
+  #drop(name) {
+    this.#forget(name);
+    this.#remember();
+    if (name !== this.#current) this.#refresh();
+    else location.replace(addressOf(this.#conversations.keys().next().value ?? ""));
+  }
+
+  #forget(name) {
+    this.#conversations.get(name)?.end();
+    this.#logs.get(name)?.element.remove();
+    this.#conversations.delete(name);
+    this.#logs.delete(name);
+  }
+
+  #show(name) {
+    if (this.conversation) this.conversation.draft = byId("text").value;
+    this.log?.show(false);
+    this.#current = name;
+    byId("newest").hidden = true;
+    this.log?.show(true);
+    showTyping(this.conversation?.typists ?? []);
+    this.look();
+    this.#refresh();
+    this.#callbacks.shown(this.conversation);
+  }
+
+  #refresh() {
+    showRooms(this.#conversations, this.#listed, this.#current);
+    showUnread(this.#conversations, this.#current);
+    showPeople(this.conversation, this.#client.user?.id);
+  }
+
+  async #list() {
+    if (this.#client.state !== "open" || document.visibilityState !== "visible") return;
+    this.#listed = await this.#client.request("rooms").catch(() => this.#listed);
+    this.#refresh();
+  }
+}
+
+function wasRefused(error) {
+  return error !== undefined && error.code !== "closed";
+}

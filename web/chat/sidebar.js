@@ -1,0 +1,77 @@
+// The list of rooms, and the people of the one that is open.
+
+import { avatar, byId, counted, element, showList, spoken } from "./dom.js";
+import { addressOf } from "./address.js";
+
+/** Show the rooms that we are in and the others that there are. */
+export function showRooms(conversations, listed, current) {
+  const joined = [...conversations.values()];
+  const others = listed.filter(({ room }) => !conversations.has(room));
+  showRoomList(byId("joined-rooms"), joined.map(roomOf), current);
+  showRoomList(byId("open-rooms"), others.map(({ room, count }) => ({ room, count })), current);
+  byId("open-group").hidden = others.length === 0;
+}
+
+/** Show how many messages are unread, in the title and on the way back to the list. */
+export function showUnread(conversations, current) {
+  let unread = 0;
+  for (const conversation of conversations.values()) unread += conversation.unread;
+  document.title = `${unread ? `(${unread}) ` : ""}${current ? `${current} · ` : ""}Rooms`;
+  showBadge(byId("back-badge"), unread);
+}
+
+/** Show who is in the conversation's room. */
+export function showPeople(conversation, me) {
+  const people = conversation?.people ?? [];
+  const count = conversation?.count ?? 0;
+  const create = (name) => person(name, me);
+  showList(byId("people-list"), people, { key: (name) => name, create });
+  const more = count - people.length;
+  byId("people-more").textContent = more > 0 ? `and ${more} more` : "";
+  byId("room-count").textContent = conversation ? counted(count, "person", "people") : "";
+  byId("people-title").textContent = conversation ? `People · ${count}` : "People";
+}
+
+function roomOf({ name, count, unread }) {
+  return { room: name, count, unread };
+}
+
+function showRoomList(list, rooms, current) {
+  showList(list, rooms, {
+    key: ({ room }) => room,
+    create: ({ room }) => roomItem(room),
+    update: (item, room) => updateRoom(item.firstChild, room, room.room === current),
+  });
+}
+
+function roomItem(room) {
+  const link = element(
+    "a",
+    { href: addressOf(room) },
+    element("span", { className: "hash", textContent: "#", "aria-hidden": "true" }),
+    element("span", { className: "room-name", textContent: room, dir: "auto" }),
+    element("span", { className: "badge", hidden: true }),
+    element("span", { className: "room-count" }),
+  );
+  return element("li", {}, link);
+}
+
+function updateRoom(link, { count, unread = 0 }, current) {
+  if (current) link.setAttribute("aria-current", "page");
+  else link.removeAttribute("aria-current");
+  showBadge(link.querySelector(".badge"), unread);
+  const people = count === 1 ? " person" : " people";
+  link.querySelector(".room-count").replaceChildren(spoken(", "), String(count), spoken(people));
+}
+
+function showBadge(badge, unread) {
+  badge.hidden = unread === 0;
+  badge.replaceChildren(unread > 99 ? "99+" : String(unread), spoken(" unread"));
+}
+
+function person(name, me) {
+  const item = element("li", {}, avatar(name));
+  item.append(element("span", { className: "person", textContent: name, dir: "auto" }));
+  if (name === me) item.append(element("span", { className: "muted", textContent: "you" }));
+  return item;
+}

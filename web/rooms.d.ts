@@ -1,0 +1,191 @@
+/** The browser client of Rooms: named events, rooms and presence over one WebSocket. */
+
+/** A place in a room's stream, opaque: `[epoch, offset]`. */
+export type Position = [epoch: string, offset: number];
+
+export type State = "connecting" | "open" | "waiting" | "closed";
+
+export interface User {
+  id: string;
+  name: string;
+}
+
+export interface Limits {
+  /** Bytes a message. */
+  message: number;
+  /** Rooms a connection. */
+  rooms: number;
+}
+
+export interface StateChange {
+  state: State;
+  /** The close code and reason that led to "waiting" or "closed". */
+  code?: number;
+  reason?: string;
+  /** Why it is "closed". */
+  error?: RoomsError;
+  /** Milliseconds until the next attempt, while "waiting". */
+  delay?: number;
+}
+
+/** An event to this client alone. */
+export interface Push<Payload = unknown> {
+  event: string;
+  payload: Payload;
+}
+
+/** An event in a room. */
+export interface Publication<Payload = unknown> extends Push<Payload> {
+  room: string;
+  from?: { client?: string; user?: string };
+  position?: Position;
+}
+
+export interface Connection {
+  client: string;
+}
+
+/** Users by id, each with the connections that they have in the room. */
+export type Presence = Map<string, Connection[]>;
+
+export interface PresenceChange {
+  joined: Presence;
+  left: Presence;
+  count: number;
+  /** Whether this is what changed since we were last in the room, or everything if never. */
+  fresh: boolean;
+}
+
+export interface Reply {
+  id: number;
+  room?: string;
+  payload?: unknown;
+  position?: Position;
+}
+
+/** What a client needs of a clock; times in milliseconds. */
+export interface Timers {
+  setTimeout(callback: () => void, delay: number): unknown;
+  clearTimeout(timer: unknown): void;
+  now(): number;
+}
+
+/** What a client needs of the standard `WebSocket`. */
+export interface WebSocketLike {
+  readonly readyState: number;
+  /** Called with `{data}`. */
+  onmessage: ((event: any) => any) | null;
+  /** Called with `{code, reason}`. */
+  onclose: ((event: any) => any) | null;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export interface Options {
+  /** Awaited after each greeting and before rooms are joined; a refusal closes the client. */
+  signIn?: ((client: Client) => Promise<unknown>) | null;
+  /** The first reconnect's longest wait, which doubles with each attempt up to `maxDelay`. */
+  minDelay?: number;
+  maxDelay?: number;
+  /** How long a connection must have been open for the waits to begin anew. */
+  stableAfter?: number;
+  requestTimeout?: number;
+  /** How long greeting and sign-in may take. */
+  welcomeTimeout?: number;
+  /** How long a silent server has to answer. */
+  pongTimeout?: number;
+  WebSocket?: new (url: string) => WebSocketLike;
+  timers?: Timers;
+  /** A number from 0 up to 1. */
+  random?: () => number;
+}
+
+/** A request that failed: `code` is the server's, or "disconnected", "timeout" or "closed". */
+export class RoomsError extends Error {
+  constructor(code: string, message: string);
+  readonly code: string;
+}
+
+/** Open a connection to `url`, which may be relative to the page. */
+export function connect(url: string | URL, options?: Options): Client;
+
+/** Whether a client that was closed with `code` should come back. */
+export function mayReconnect(code: number): boolean;
+
+/** The wait before reconnect number `attempt` (0 is the first), in milliseconds. */
+export function reconnectDelay(
+  attempt: number,
+  options: { minDelay: number; maxDelay: number; random: () => number },
+): number;
+
+/** Take a listener off again. */
+export type Unlisten = () => void;
+
+export interface RequestOptions {
+  /** Milliseconds until the promise fails with "timeout". */
+  timeout?: number;
+}
+
+/** One connection that comes back by itself, and the rooms that it is in. */
+export class Client {
+  constructor(url: string | URL, options?: Options);
+  readonly state: State;
+  /** What the server calls this connection; new with each connection. */
+  readonly id: string | null;
+  readonly user: User | null;
+  readonly limits: Limits | null;
+  /** Connect now; while waiting for the next attempt this shortens the wait. */
+  connect(): void;
+  /** Disconnect for good: rooms are left, requests fail, nothing reconnects until `connect`. */
+  close(code?: number, reason?: string): void;
+  onState(listener: (change: StateChange) => void): Unlisten;
+  /** Hear every error that answers no particular request. */
+  onError(listener: (error: RoomsError) => void): Unlisten;
+  /** Hear each `event` sent to this client alone. */
+  on<Payload = unknown>(event: string, listener: (push: Push<Payload>) => void): Unlisten;
+  /** The room of that name, joined or not: add listeners first, then `join()`. */
+  room(name: string): Room;
+  /** Join the room of that name, now or as soon as there is a connection. */
+  join(name: string): Promise<Room>;
+  /** Send an event to the server; the promise is what it answers. */
+  request<Answer = unknown>(
+    event: string,
+    payload?: unknown,
+    options?: RequestOptions,
+  ): Promise<Answer>;
+  /** Sign in with what the server asks for, for instance `{name, secret}`. */
+  authenticate(credentials: Record<string, unknown>): Promise<User | null>;
+  /** Send a frame of the protocol with an id; the promise is its reply. */
+  command(frame: Record<string, unknown>, timeout?: number): Promise<Reply>;
+  /** Send a frame that nobody answers; returns whether there was a connection to send it on. */
+  post(frame: Record<string, unknown>): boolean;
+}
+
+/** One room: its events, who is in it, and a membership that outlives the connection. */
+export interface Room {
+  readonly name: string;
+  /** Whether this connection is a member at the moment. */
+  readonly joined: boolean;
+  /** Who is here; it may be cut short, `count` never is. */
+  readonly presence: Presence;
+  /** The number of users. */
+  readonly count: number;
+  /** Where the last thing seen of this room stands in its stream. */
+  readonly position: Position | null;
+  /** Hear each `event` in this room. */
+  on<Payload = unknown>(
+    event: string,
+    listener: (publication: Publication<Payload>) => void,
+  ): Unlisten;
+  onPresence(listener: (change: PresenceChange) => void): Unlisten;
+  /** Hear the error when the server refuses to take us back in. */
+  onRefused(listener: (error: RoomsError) => void): Unlisten;
+  /** Become a member, and again after each reconnect until `leave`. */
+  join(): Promise<void>;
+  /** Stop being a member. */
+  leave(): Promise<void>;
+  /** Publish an event; the promise is the reply, with the event's position. */
+  send(event: string, payload?: unknown, options?: RequestOptions): Promise<Reply>;
+  /** Publish an event that may get lost; returns whether it was sent. */
+  notify(event: string, payload?: unknown): boolean;
+}

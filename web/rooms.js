@@ -1,0 +1,264 @@
+/**
+ * The browser client of Rooms: named events, rooms and presence over one WebSocket.
+ *
+ *     import { connect } from "/static/rooms.js";
+ *
+ *     const client = connect("/ws");
+ *     const lobby = await client.join("lobby");
+ *     lobby.on("say", ({ payload, from }) => console.log(from.user, payload.text));
+ *     await lobby.send("say", { text: "Hello" });
+ *
+ * A connection that breaks is made again, and its rooms are joined again, unless the server's
+ * close code forbids it. Nothing here depends on a page: the WebSocket class, the timers and the
+ * random numbers can be given, so it runs under Node too.
+ */
+
+import { RoomsError, disconnected, failure } from "./rooms/errors.js";
+import { Listeners } from "./rooms/listeners.js";
+import { mayReconnect, reconnectDelay } from "./rooms/reconnect.js";
+import { Room } from "./rooms/room.js";
+
+export { RoomsError, mayReconnect, reconnectDelay };
+
+const OPEN = 1; // WebSocket.OPEN; the class that is given need not have the constant
+const PASSING_ERRORS = new Set(["disconnected", "timeout", "rate_limited", "internal"]);
+const NO_ANSWER = 3012;
+
+const DEFAULTS = {
+  signIn: null,
+  minDelay: 500,
+  maxDelay: 20_000,
+  stableAfter: 10_000,
+  requestTimeout: 10_000,
+  welcomeTimeout: 10_000,
+  pongTimeout: 10_000,
+  random: Math.random,
+  timers: {
+    setTimeout: (callback, delay) => setTimeout(callback, delay),
+    clearTimeout: (timer) => clearTimeout(timer),
+    now: () => performance.now(),
+  },
+};
+
+/** Open a connection to `url`, which may be relative to the page. */
+export function connect(url, options) {
+  const client = new Client(url, options);
+  client.connect();
+  return client;
+}
+
+/** One connection that comes back by itself, and the rooms that it is in. */
+export class Client {
+  /** "connecting", "open", "waiting" (for the next attempt) or "closed". */
+  state = "closed";
+  /** What the server calls this connection, the signed-in user and the server's limits. */
+  id = null;
+  user = null;
+  limits = null;
+
+  #url;
+  #options;
+  #socket = null;
+  #attempt = 0;
+  #openedAt = 0;
+  #timer = null; // there is one at a time: for the welcome, a sign of life, or the next attempt
+  #pingAfter = 25_000;
+  #lastId = 0;
+  #pending = new Map();
+  #rooms = new Map();
+  #events = new Listeners();
+  #notices = new Listeners();
+
+  constructor(url, options = {}) {
+    this.#url = absoluteUrl(url);
+    this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
+  }
+
+  /** Connect now; while waiting for the next attempt this shortens the wait. */
+  connect() {
+    if (this.state === "connecting" || this.state === "open") return;
+    this.#setTimer(null);
+    const socket = new this.#options.WebSocket(this.#url);
+    this.#socket = socket;
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(data);
+    socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
+    const giveUp = () => this.#drop(NO_ANSWER, "the server did not answer in time");
+    this.#setTimer(giveUp, this.#options.welcomeTimeout);
+    this.#setState("connecting");
+  }
+
+  /** Disconnect for good: rooms are left, requests fail, nothing reconnects until `connect`. */
+  close(code = 1000, reason = "") {
+    this.#end(code, reason, new RoomsError("closed", "This client was closed."));
+  }
+
+  /** Call `listener` with `{state, code, reason, error, delay}` whenever the state changes. */
+  onState(listener) {
+    return this.#notices.add("state", listener);
+  }
+
+  /** Call `listener` with every error that answers no particular request. */
+  onError(listener) {
+    return this.#notices.add("error", listener);
+  }
+
+  /** Call `listener` with `{event, payload}` for each `event` sent to this client alone. */
+  on(event, listener) {
+    return this.#events.add(event, listener);
+  }
+
+  /** The room of that name, joined or not: add listeners first, then `join()`. */
+  room(name) {
+    if (!this.#rooms.has(name)) this.#rooms.set(name, new Room(this, name));
+    return this.#rooms.get(name);
+  }
+
+  /** Join the room of that name, now or as soon as there is a connection. */
+  async join(name) {
+    await this.room(name).join();
+    return this.room(name);
+  }
+
+  /** Send an event to the server; the promise is what it answers. */
+  async request(event, payload, { timeout } = {}) {
+    return (await this.command({ type: "event", event, payload }, timeout)).payload;
+  }
+
+  /** Sign in with what the server asks for, for instance `{name, secret}`; returns the user. */
+  async authenticate(credentials) {
+    const { user } = await this.command({ ...credentials, type: "auth" });
+    this.user = user ?? null;
+    return this.user;
+  }
+
+  /** Send a frame of the protocol with an id; the promise is its reply. */
+  command(frame, timeout = this.#options.requestTimeout) {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      if (!this.post({ ...frame, id })) throw disconnected();
+      const { timers } = this.#options;
+      const timer = timers.setTimeout(() => {
+        this.#pending.delete(id);
+        reject(new RoomsError("timeout", `No answer within ${timeout / 1000} s.`));
+      }, timeout);
+      this.#pending.set(id, { resolve, reject, timer });
+    });
+  }
+
+  /** Send a frame that nobody answers; returns whether there was a connection to send it on. */
+  post(frame) {
+    if (this.#socket?.readyState !== OPEN) return false;
+    this.#socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  #receive(text) {
+    if (this.state === "open") this.#expectLife();
+    const frame = JSON.parse(text);
+    if (frame.type === "welcome") this.#greeted(frame);
+    else if (frame.type === "reply" || frame.type === "error") this.#answered(frame);
+    else if (frame.room !== undefined) this.#rooms.get(frame.room)?.receive(frame);
+    else if (frame.type === "event") this.#events.emit(frame.event, frame);
+  }
+
+  async #greeted({ client, user, ping, limits }) {
+    const socket = this.#socket;
+    Object.assign(this, { id: client, user, limits });
+    this.#pingAfter = ping * 1000;
+    try {
+      await this.#options.signIn?.(this);
+    } catch (error) {
+      if (socket === this.#socket) this.#refused(error);
+    }
+    if (socket === this.#socket) this.#opened();
+  }
+
+  #refused(error) {
+    if (PASSING_ERRORS.has(error.code)) this.#drop(NO_ANSWER, error.message);
+    else this.#end(1000, "sign-in failed", error);
+  }
+
+  #opened() {
+    this.#openedAt = this.#options.timers.now();
+    this.#expectLife();
+    this.#setState("open");
+    for (const room of this.#rooms.values()) room.connected();
+  }
+
+  #answered(frame) {
+    const request = this.#pending.get(frame.id);
+    if (!request) {
+      if (frame.type === "error") this.#notices.emit("error", failure(frame));
+      return;
+    }
+    this.#pending.delete(frame.id);
+    this.#options.timers.clearTimeout(request.timer);
+    if (frame.type === "reply") request.resolve(frame);
+    else request.reject(failure(frame));
+  }
+
+  // Browsers do not show pings, and a network that is gone does not say so: after the server's own
+  // interval without a frame we ask for one.
+  #expectLife() {
+    this.#setTimer(() => {
+      this.post({ type: "ping" });
+      const { pongTimeout } = this.#options;
+      this.#setTimer(() => this.#drop(NO_ANSWER, "the server fell silent"), pongTimeout);
+    }, this.#pingAfter);
+  }
+
+  /** Give up on a connection whose other end may never say that it is closed. */
+  #drop(code, reason) {
+    this.#socket.close(1000);
+    this.#lost(code, reason);
+  }
+
+  #lost(code, reason) {
+    if (!mayReconnect(code)) {
+      this.#end(code, reason, new RoomsError("closed", reason || `Closed with code ${code}.`));
+      return;
+    }
+    const { timers, stableAfter } = this.#options;
+    if (this.state === "open" && timers.now() - this.#openedAt >= stableAfter) this.#attempt = 0;
+    const delay = reconnectDelay(this.#attempt++, this.#options);
+    this.#detach(disconnected());
+    this.#setTimer(() => this.connect(), delay);
+    this.#setState("waiting", { code, reason, delay });
+  }
+
+  #end(code, reason, error) {
+    this.#socket?.close(code >= 3000 ? code : 1000, reason);
+    this.#detach(error);
+    this.#attempt = 0;
+    for (const room of this.#rooms.values()) room.ended(error);
+    this.#setState("closed", { code, reason, error });
+  }
+
+  #detach(error) {
+    this.#socket = null;
+    this.#setTimer(null);
+    for (const { reject, timer } of this.#pending.values()) {
+      this.#options.timers.clearTimeout(timer);
+      reject(error);
+    }
+    this.#pending.clear();
+    for (const room of this.#rooms.values()) room.disconnected();
+  }
+
+  #setTimer(callback, delay) {
+    this.#options.timers.clearTimeout(this.#timer);
+    this.#timer = callback && this.#options.timers.setTimeout(callback, delay);
+  }
+
+  #setState(state, details = {}) {
+    if (state === this.state) return;
+    this.state = state;
+    this.#notices.emit("state", { state, ...details });
+  }
+}
+
+function absoluteUrl(url) {
+  const absolute = new URL(url, globalThis.location?.href);
+  absolute.protocol = absolute.protocol.replace("http", "ws");
+  return absolute.href;
+}
