@@ -219,6 +219,16 @@ test("presence follows who comes and who goes", async () => {
   ]), [[["Ben"], [], 2, false], [[], ["Ben"], 1, false]]);
 });
 
+test("who came is told once, also when the reply to the join told it before", async () => {
+  const lobby = await joinLobby();
+  const told = [];
+  lobby.onPresence(({ joined, count }) => told.push([[...joined.keys()], count]));
+  await server.say({
+    type: "presence", room: "lobby", joined: { Ana: ANA, Ben: BEN }, left: {}, count: 2,
+  });
+  assert.deepEqual(told, [[["Ben"], 2]]);
+});
+
 test("after a rejoin presence tells who came and went meanwhile", async () => {
   const lobby = await joinLobby({ Ana: ANA, Ben: BEN });
   const changes = [];

@@ -114,12 +114,15 @@ export class Room {
     this.#notices.emit("refused", error);
   }
 
+  // A change may tell again who came when the reply to our own join has told it already.
   #changed({ joined, left, count }) {
-    const [came, went] = [joined, left].map((users) => new Map(Object.entries(users)));
+    const came = new Map(Object.entries(joined));
+    const went = new Map(Object.entries(left));
+    const news = missingFrom(this.presence, came);
     for (const user of went.keys()) this.presence.delete(user);
     for (const [user, connections] of came) this.presence.set(user, connections);
     this.count = count;
-    this.#notices.emit("presence", { joined: came, left: went, count, fresh: false });
+    this.#notices.emit("presence", { joined: news, left: went, count, fresh: false });
   }
 }
 
