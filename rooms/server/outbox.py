@@ -91,7 +91,10 @@ class Outbox:
         if self.closed:
             self._take_waiting()
             self.closed = False
-        self.write(last)
+        if self.waiting_bytes:
+            self._put(last)  # there is always room for the last
+        else:
+            self.write(last)
         self.closed = True
 
     async def drained(self) -> None:
@@ -101,16 +104,19 @@ class Outbox:
             await self._drained.wait()
 
     def _wait(self, frames: bytes) -> None:
-        if self._send is None:
-            self._send, self._receive = trio.open_memory_channel[bytes](self._limit_writes)
-        try:
-            if self.waiting_bytes + len(frames) > self._limit_bytes:
-                raise trio.WouldBlock
-            self._send.send_nowait(frames)
-            self.waiting_bytes += len(frames)
-        except trio.WouldBlock:
+        """Have ``frames`` wait, if the limits allow it."""
+        writes = 0 if self._receive is None else self._receive.statistics().current_buffer_used
+        if writes >= self._limit_writes or self.waiting_bytes + len(frames) > self._limit_bytes:
             self.closed = True
             self._overflow()
+        else:
+            self._put(frames)
+
+    def _put(self, frames: bytes) -> None:
+        if self._send is None:
+            self._send, self._receive = trio.open_memory_channel[bytes](self._limit_writes + 1)
+        self._send.send_nowait(frames)
+        self.waiting_bytes += len(frames)
 
     def _take_waiting(self) -> bytes:
         """Take all that has not begun to be written out of the channel, joined."""
