@@ -26,8 +26,8 @@ class Timers:
         """Have ``call`` called again and again, first in ``seconds``."""
 
         def again() -> None:
-            self.call_later(seconds, again)
             call()
+            self.call_later(seconds, again)
 
         self.call_later(seconds, again)
 
