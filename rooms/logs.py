@@ -31,6 +31,4 @@ def _renderers(form: LogFormat) -> list[structlog.typing.Processor]:
     # the prettier tracebacks show local variables, and so what clients sent and their tokens
     plain = structlog.dev.plain_traceback
     colors = sys.stderr.isatty()
-    return [
-        structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=plain)
-    ]
+    return [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=plain)]

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from rooms import logs
+from rooms.config import LogFormat
 
 
 def _fail() -> None:
@@ -25,7 +26,7 @@ def _log_a_failure() -> None:
 
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_a_failure_is_logged_with_its_traceback_and_without_local_variables(
-    form: logs.LogFormat, capsys: pytest.CaptureFixture[str]
+    form: LogFormat, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("info", form)
     try:
