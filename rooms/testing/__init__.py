@@ -1,10 +1,12 @@
 """Helpers for tests: of applications, of brokers, of servers."""
 
+from rooms.testing.broker import BrokerSuite
 from rooms.testing.client import Closed, Refused, TestClient
 from rooms.testing.frames import Frame, client_close, client_frame
 from rooms.testing.memory import MemoryServer, in_memory
 
 __all__ = [
+    "BrokerSuite",
     "Closed",
     "Frame",
     "MemoryServer",

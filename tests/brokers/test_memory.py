@@ -1,0 +1,34 @@
+"""`rooms.brokers.memory`: what it does beyond the contract."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from rooms.brokers.memory import MemoryBroker
+from rooms.protocol.commands import Position, Publication
+
+
+async def test_everything_is_done_at_once() -> None:
+    delivered: list[Publication] = []
+    broker = MemoryBroker()
+    async with broker.open(delivered.append):
+        start = broker.subscribe_nowait("a")
+        position = broker.publish_nowait("a", "said", Raw(b"1"))
+        assert position == Position(start.epoch, 1)
+        assert [each.position for each in delivered] == [position]
+
+
+async def test_a_closed_broker_delivers_to_nobody_and_has_forgotten_its_rooms() -> None:
+    delivered: list[Publication] = []
+    broker = MemoryBroker()
+    async with broker.open(delivered.append):
+        before = broker.subscribe_nowait("a")
+    after = broker.subscribe_nowait("a")
+    broker.publish_nowait("a", "said", Raw(b"1"))
+    assert after.epoch != before.epoch
+    assert delivered == []
+
+
+def test_two_lives_never_share_an_epoch() -> None:
+    epochs = {MemoryBroker().subscribe_nowait("a").epoch for _ in range(10)}
+    assert len(epochs) == 10
