@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct):
     """Base of an application's typed payloads."""
 
 

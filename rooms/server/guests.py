@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 
-from rooms.errors import InvalidName, NameTaken
+from rooms.errors import InvalidName, NameTaken, ReservedName, Unauthorized
 from rooms.protocol.commands import User
 from rooms.protocol.names import check_name
+
+_CLIENT_ID = re.compile(r"c\d+", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -32,10 +35,15 @@ class Guests:
         """Return the user of that name; letters' case makes no difference.
 
         Raises:
-            InvalidName, ReservedName: As `check_name`.
+            InvalidName, ReservedName: As `check_name`, or it looks like a client's id.
+            Unauthorized: There is no secret.
             NameTaken: The name is held with another secret.
         """
         check_name(name)
+        if _CLIENT_ID.fullmatch(name):
+            raise ReservedName(f"{name!r} is how the server calls connections.")
+        if not secret:
+            raise Unauthorized("A guest needs a secret that keeps the name: send any random text.")
         if name != name.strip():
             raise InvalidName("A name must not begin or end with a space.")
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

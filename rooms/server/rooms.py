@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 import trio
 
 from rooms.protocol.commands import Origin, Position, Presence, Publication
@@ -16,6 +17,8 @@ from rooms.protocol.names import check_room
 if TYPE_CHECKING:
     from rooms.server.client import Client
     from rooms.server.node import Node
+
+log = structlog.get_logger("rooms")
 
 SUBSCRIPTION_EVENTS = 256
 """The most events that wait for one in-process subscriber; then the oldest is dropped."""
@@ -89,9 +92,12 @@ class RoomHandle:
         send, receive = trio.open_memory_channel[Delivered](SUBSCRIPTION_EVENTS)
 
         def listen(publication: Publication) -> None:
+            event = _delivered(publication)
+            if event is None:
+                return
             if send.statistics().current_buffer_used == SUBSCRIPTION_EVENTS:
                 receive.receive_nowait()
-            send.send_nowait(_delivered(publication))
+            send.send_nowait(event)
 
         room = await self._node.open_room(self.name)
         self._node.hub.listen(room, listen)
@@ -103,11 +109,17 @@ class RoomHandle:
             self._node.release_room(room)
 
 
-def _delivered(publication: Publication) -> Delivered:
+def _delivered(publication: Publication) -> Delivered | None:
+    """Return what a subscriber gets, or nothing for JSON that no Python number can hold."""
     sender, position = publication.sender, publication.position
+    try:
+        payload = msgspec.json.decode(publication.payload)
+    except (msgspec.MsgspecError, RecursionError):
+        log.warning("unreadable payload", room=publication.room, published=publication.event)
+        return None
     return Delivered(
         event=publication.event,
-        payload=msgspec.json.decode(publication.payload),
+        payload=payload,
         room=publication.room,
         sender=sender if isinstance(sender, Origin) else None,
         position=position if isinstance(position, Position) else Position("", 0),

@@ -12,7 +12,7 @@ import trio
 from rooms import App, Context, Disconnect, Event, RequestError
 from rooms.errors import InvalidFilter, ReservedName, RoomsError
 from rooms.server.app import NotRunning
-from rooms.testing import Closed, in_memory
+from rooms.testing import Closed, client_frame, in_memory
 
 Ctx = Context[Any]
 
@@ -386,6 +386,17 @@ async def test_a_room_is_published_to_and_listened_to_without_a_connection() -> 
         await events.receive()
 
 
+async def test_a_payload_that_python_cannot_hold_reaches_members_and_spares_subscribers() -> None:
+    app = App(relay=True)
+    async with in_memory(app) as server, app.room("lobby").subscribe() as events:
+        client = await server.connect()
+        await client.join("lobby")
+        for payload in ("1e999", "1"):
+            frame = f'{{"type":"event","event":"n","room":"lobby","payload":{payload},"id":1}}'
+            await client.send_raw(client_frame(frame))
+        assert (await events.receive()).payload == 1
+
+
 async def test_a_subscriber_that_does_not_read_loses_the_oldest_events() -> None:
     app = App()
     async with in_memory(app), app.room("lobby").subscribe() as events:
@@ -418,7 +429,7 @@ async def test_a_task_started_by_a_handler_ends_with_its_connection() -> None:
 async def test_a_connected_handler_may_refuse_and_a_failing_one_ends_the_connection() -> None:
     for error, code in ((Disconnect("full", 4001), 4001), (ValueError(), 1011)):
         app = App()
-        gone = []
+        gone: list[str] = []
 
         @app.on("connected")
         async def connected(ctx: Ctx, error: Exception = error) -> None:

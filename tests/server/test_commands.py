@@ -156,6 +156,15 @@ async def test_a_guest_keeps_a_name_while_connected_and_shares_it_with_nobody() 
         assert (await other.request(type="auth", name="ana", secret="b"))["type"] == "reply"
 
 
+async def test_a_guest_needs_a_secret_and_a_name_that_no_connection_has() -> None:
+    async with in_memory(App(guests=True)) as server:
+        client = await server.connect()
+        bare = await client.request(type="auth", name="Ana")
+        assert bare["code"] == "unauthorized"
+        taken = await client.request(type="auth", name="C8", secret="a")
+        assert taken["code"] == "reserved_name"
+
+
 async def test_nobody_signs_in_where_nobody_is_asked_to() -> None:
     async with in_memory(App()) as server:
         client = await server.connect()
