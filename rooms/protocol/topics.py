@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import zip_longest
 
 from rooms.errors import InvalidFilter
 from rooms.protocol.names import NAME_BYTES
@@ -61,13 +62,10 @@ class Filter:
 
     def overlaps(self, other: Filter) -> bool:
         """Whether some room is named by both filters."""
-        mine, theirs = self.levels, other.levels
         if _hides(self, other) or _hides(other, self):
             return False
-        for place in range(max(len(mine), len(theirs)) + 1):
-            a = mine[place] if place < len(mine) else None
-            b = theirs[place] if place < len(theirs) else None
-            if REST in (a, b) or (a is None and b is None):
+        for a, b in zip_longest(self.levels, other.levels):
+            if REST in (a, b):
                 return True
             if a is None or b is None or (a != b and ONE_LEVEL not in (a, b)):
                 return False

@@ -412,6 +412,7 @@ async def test_stop_cuts_at_once_when_it_is_cancelled(autojump_clock: Any) -> No
         ours, theirs = trio.testing.lockstep_stream_pair()
         place.nursery.start_soon(place.server.handle, Half(theirs))
         await ours.send_all(GET.replace(b"/ ", b"/big "))
+        await trio.testing.wait_all_tasks_blocked()  # the answer is being written
         start = trio.current_time()
         with trio.move_on_after(1):
             await place.server.stop(grace=20)

@@ -15,7 +15,6 @@ from rooms.protocol.frames import (
     CLOSE,
     PING,
     PING_FRAME,
-    TEXT,
     close_frame,
     fastest_unmask,
     plain_unmask,

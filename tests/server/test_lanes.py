@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -80,7 +81,7 @@ async def _send_and_collect(data: bytes, cuts: list[int], count: int, waits: boo
 
 async def _send_in_pieces(client: TestClient, data: bytes, cuts: list[int]) -> None:
     places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         await client.send_raw(data[start:end])
         await trio.testing.wait_all_tasks_blocked()
 
