@@ -1,0 +1,235 @@
+"""Runs one measurement: starts the workers, tells them what when, and watches the server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from msgspec import Struct
+
+from rooms.bench.errors import BenchError
+from rooms.bench.messages import Failed, Order, Progress, Result
+from rooms.bench.plan import Plan
+from rooms.bench.process import ProcessTree
+from rooms.bench.report import Report, ServerUse, make_report
+from rooms.bench.shares import divide
+from rooms.bench.target import Target
+from rooms.bench.worker import Assignment, run_worker
+
+ANSWER_SECONDS = 15.0
+TOLERATED = 0.1
+"""The share of clients that may be lost; with fewer of them it is another measurement."""
+
+
+class Status(Struct, frozen=True):
+    """How far a measurement is."""
+
+    scenario: str
+    phase: str
+    seconds: float
+    ready: int
+    dead: int
+    connections: int
+    deliveries_per_second: float
+
+
+Watch = Callable[[Status], None]
+"""Is told several times a second how it goes."""
+
+
+def measure(plan: Plan, target: Target, pid: int | None, watch: Watch) -> Report:
+    """Carry out a plan against a server; ``pid`` is the server's root process, if it is here.
+
+    Raises:
+        BenchError: The measurement could not be made.
+    """
+    server = ProcessTree(pid) if pid is not None else None
+    with _crew(plan, target) as crew:
+        return Measurement(plan, crew, server, watch).run()
+
+
+class Crew:
+    """The workers, as their pipes."""
+
+    def __init__(self, pipes: list[Pipe[Any, Any]]) -> None:
+        self._pipes = pipes
+        self._progress: dict[Pipe[Any, Any], Progress] = {}
+
+    @property
+    def progress(self) -> Progress:
+        """What all workers together have reached."""
+        latest = self._progress.values()
+        return Progress(
+            ready=sum(progress.ready for progress in latest),
+            dead=sum(progress.dead for progress in latest),
+            delivered=sum(progress.delivered for progress in latest),
+        )
+
+    def tell(self, order: Order) -> None:
+        """Give all workers an order."""
+        for pipe in self._pipes:
+            pipe.send(order)
+
+    def listen(self, seconds: float) -> list[Result]:
+        """Take what the workers say, for at most so long; return the results among it."""
+        ready = wait(self._pipes, seconds)
+        return [result for pipe in self._pipes if pipe in ready for result in self._take(pipe)]
+
+    def results(self) -> list[Result]:
+        """Return what each worker measured, after it has been told to stop."""
+        found: list[Result] = []
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while len(found) < len(self._pipes) and time.monotonic() < deadline:
+            found += self.listen(0.1)
+        if len(found) < len(self._pipes):
+            raise BenchError("A worker gave no result; try fewer connections.")
+        return found
+
+    def _take(self, pipe: Pipe[Any, Any]) -> list[Result]:
+        try:
+            message = pipe.recv()
+        except (EOFError, OSError):
+            raise BenchError("A worker ended before its time.") from None
+        if isinstance(message, Failed):
+            raise BenchError(message.reason)
+        if isinstance(message, Progress):
+            self._progress[pipe] = message
+            return []
+        return [message]
+
+
+class Measurement:
+    """One run through the phases: connect, settle, warm up, measure."""
+
+    def __init__(self, plan: Plan, crew: Crew, server: ProcessTree | None, watch: Watch) -> None:
+        self._plan, self._crew, self._server, self._watch = plan, crew, server, watch
+        self._delivered, self._seen_at, self._pace = 0, time.monotonic(), 0.0
+
+    def run(self) -> Report:
+        """Return what was found."""
+        plan, crew = self._plan, self._crew
+        cpu_before, memory_before = self._cpu(), self._memory()
+        self._connect()
+        cpu_connected = self._cpu()
+        self._pass("settle", plan.settle)
+        memory_connected = self._memory()
+        if plan.drive:
+            crew.tell(Order.DRIVE)
+            self._pass("warm up", plan.warmup)
+            crew.tell(Order.MEASURE)
+        cpu_start = self._cpu()
+        if plan.drive:
+            self._pass("measure", plan.duration)
+        cpu_stop = self._cpu()
+        crew.tell(Order.STOP)
+        memory_end = self._memory()
+        use = ServerUse(
+            cpu_before=cpu_before,
+            cpu_connected=cpu_connected,
+            cpu_start=cpu_start,
+            cpu_stop=cpu_stop,
+            memory_before=memory_before,
+            memory_connected=memory_connected,
+            memory_end=memory_end,
+        )
+        return make_report(plan, crew.results(), use if self._server is not None else None)
+
+    def _connect(self) -> None:
+        """Let the workers connect, until all are in or have failed."""
+        self._crew.tell(Order.CONNECT)
+        start, plan = time.monotonic(), self._plan
+        while self._done() < plan.connections:
+            seconds = time.monotonic() - start
+            if seconds > plan.connect_timeout:
+                raise BenchError(
+                    f"Only {self._crew.progress.ready:,} of {plan.connections:,} clients were "
+                    f"ready after {seconds:.0f} s."
+                )
+            self._crew.listen(0.05)
+            self._show("connect", seconds)
+        if self._crew.progress.dead > plan.connections * TOLERATED:
+            raise BenchError(self._refusals())
+
+    def _refusals(self) -> str:
+        """Say how many clients did not get in, and why."""
+        self._crew.tell(Order.STOP)
+        results = self._crew.results()
+        reasons = sorted({reason for result in results for reason in result.errors})
+        dead = sum(result.dead for result in results)
+        return (
+            f"{dead:,} of {self._plan.connections:,} clients did not get in: {'; '.join(reasons)}."
+        )
+
+    def _done(self) -> int:
+        return self._crew.progress.ready + self._crew.progress.dead
+
+    def _pass(self, phase: str, seconds: float) -> None:
+        """Let time pass."""
+        start = time.monotonic()
+        while (passed := time.monotonic() - start) < seconds:
+            self._crew.listen(min(0.1, seconds - passed))
+            self._show(phase, passed)
+
+    def _show(self, phase: str, seconds: float) -> None:
+        progress, now = self._crew.progress, time.monotonic()
+        if now - self._seen_at >= 0.25:
+            self._pace = (progress.delivered - self._delivered) / (now - self._seen_at)
+            self._delivered, self._seen_at = progress.delivered, now
+        self._watch(
+            Status(
+                scenario=self._plan.scenario,
+                phase=phase,
+                seconds=seconds,
+                ready=progress.ready,
+                dead=progress.dead,
+                connections=self._plan.connections,
+                deliveries_per_second=self._pace,
+            )
+        )
+
+    def _cpu(self) -> float:
+        return self._server.cpu_seconds() if self._server is not None else 0.0
+
+    def _memory(self) -> int:
+        return self._server.resident_bytes() if self._server is not None else 0
+
+
+@contextmanager
+def _crew(plan: Plan, target: Target) -> Iterator[Crew]:
+    """Start the workers; when the block ends, so have they."""
+    context = multiprocessing.get_context("spawn")
+    inboxes = [context.Pipe(duplex=False) for _ in range(plan.workers)]
+    outboxes = [sender for _, sender in inboxes]
+    processes: list[SpawnProcess] = []
+    pipes: list[Pipe[Any, Any]] = []
+    try:
+        for index, shares in enumerate(divide(plan)):
+            ours, theirs = context.Pipe()
+            assignment = Assignment(
+                index, plan, target, shares, theirs, inboxes[index][0], outboxes
+            )
+            process = context.Process(target=run_worker, args=(assignment,), daemon=True)
+            process.start()
+            theirs.close()
+            processes.append(process)
+            pipes.append(ours)
+        yield Crew(pipes)
+    finally:
+        _end(processes, pipes)
+
+
+def _end(processes: list[SpawnProcess], pipes: list[Pipe[Any, Any]]) -> None:
+    """Close the pipes, which tells the workers to go, and see them off."""
+    for pipe in pipes:
+        pipe.close()
+    for process in processes:
+        process.join(ANSWER_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            process.join()

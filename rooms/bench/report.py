@@ -1,0 +1,216 @@
+"""What a measurement found, as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from rooms.bench.histogram import Histogram
+from rooms.bench.messages import Result
+from rooms.bench.plan import Plan
+
+
+class ServerUse(Struct, frozen=True):
+    """What the server had used when; seconds of CPU and bytes of memory."""
+
+    cpu_before: float
+    cpu_connected: float
+    cpu_start: float
+    cpu_stop: float
+    memory_before: int
+    memory_connected: int
+    memory_end: int
+
+
+class Latency(Struct, frozen=True):
+    """How long after it was due a delivery came, in milliseconds."""
+
+    samples: int
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    max: float
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """One measurement.  What needs the server's process id is None without it.
+
+    Attributes:
+        server_busy: The share of one core that the server used; above 1 with several processes.
+        generator_busy: The same of the busiest worker; near 1 the generator was the limit.
+        out_of_order: Deliveries, among those looked at, that did not follow the one before.
+    """
+
+    scenario: str
+    protocol: str
+    connections: int
+    rooms: int
+    window: int
+    rate: float
+    size: int
+    workers: int
+    ready: int
+    dead: int
+    out_of_order: int
+    errors: dict[str, int]
+    connections_per_second: float
+    cpu_microseconds_per_connection: float | None = None
+    kib_per_connection: float | None = None
+    seconds: float = 0.0
+    deliveries: int = 0
+    deliveries_per_second: float = 0.0
+    publications_per_second: float = 0.0
+    deliveries_per_cpu_second: float | None = None
+    cpu_microseconds_per_delivery: float | None = None
+    server_busy: float | None = None
+    generator_busy: float = 0.0
+    memory_growth_kib: float | None = None
+    latency: Latency | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether every client got in, stayed, and lost nothing."""
+        driven_in_vain = self.seconds > 0 and self.deliveries == 0
+        return not (self.dead or self.out_of_order or driven_in_vain)
+
+
+def make_report(plan: Plan, results: Sequence[Result], use: ServerUse | None) -> Report:
+    """Put together what the workers and the server's process tell."""
+    began = min(result.set_up[0] for result in results)
+    ended = max(result.set_up[1] for result in results)
+    errors: dict[str, int] = {}
+    for result in results:
+        for reason, count in result.errors.items():
+            errors[reason] = errors.get(reason, 0) + count
+    report = Report(
+        scenario=plan.scenario,
+        protocol=plan.protocol,
+        connections=plan.connections,
+        rooms=plan.rooms,
+        window=plan.window,
+        rate=plan.rate,
+        size=plan.size,
+        workers=plan.workers,
+        ready=sum(result.ready for result in results),
+        dead=sum(result.dead for result in results),
+        out_of_order=sum(result.out_of_order for result in results),
+        errors=errors,
+        connections_per_second=_ratio(plan.connections, ended - began) or 0.0,
+    )
+    if use is not None:
+        report = _with_set_up(report, use)
+    return _with_deliveries(report, results, use) if plan.drive else report
+
+
+def _with_set_up(report: Report, use: ServerUse) -> Report:
+    cpu, memory = use.cpu_connected - use.cpu_before, use.memory_connected - use.memory_before
+    return msgspec.structs.replace(
+        report,
+        cpu_microseconds_per_connection=cpu / report.connections * 1e6,
+        kib_per_connection=memory / report.connections / 1024,
+        memory_growth_kib=(use.memory_end - use.memory_connected) / 1024,
+    )
+
+
+def _with_deliveries(report: Report, results: Sequence[Result], use: ServerUse | None) -> Report:
+    seconds = max(result.seconds for result in results)
+    deliveries = sum(result.delivered for result in results)
+    cpu = use.cpu_stop - use.cpu_start if use is not None else 0.0
+    return msgspec.structs.replace(
+        report,
+        seconds=seconds,
+        deliveries=deliveries,
+        deliveries_per_second=deliveries / seconds,
+        publications_per_second=sum(result.published for result in results) / seconds,
+        deliveries_per_cpu_second=_ratio(deliveries, cpu),
+        cpu_microseconds_per_delivery=_ratio(cpu * 1e6, deliveries),
+        server_busy=cpu / seconds if use is not None else None,
+        generator_busy=max(result.cpu_seconds / result.seconds for result in results),
+        latency=_latency(results),
+    )
+
+
+def _latency(results: Sequence[Result]) -> Latency:
+    merged = Histogram()
+    for result in results:
+        merged.merge(result.latencies)
+    p50, p90, p99, p999 = (merged.percentile(percent) / 1e6 for percent in (50, 90, 99, 99.9))
+    return Latency(merged.total, p50, p90, p99, p999, merged.highest / 1e6)
+
+
+def _ratio(value: float, by: float) -> float | None:
+    return value / by if value > 0 and by > 0 else None
+
+
+# Tables.
+
+Column = tuple[str, Callable[[Report], float | str | None], str]
+"""Head, value, and how to format it."""
+
+COLUMNS: tuple[Column, ...] = (
+    ("scenario", lambda report: report.scenario, ""),
+    ("clients", lambda report: report.ready, ",d"),
+    ("clients/s", lambda report: report.connections_per_second, ",.0f"),
+    ("CPU µs/client", lambda report: report.cpu_microseconds_per_connection, ".0f"),
+    ("KiB/client", lambda report: report.kib_per_connection, ".1f"),
+    ("deliveries/s", lambda report: report.deliveries_per_second or None, ",.0f"),
+    ("/CPU s", lambda report: report.deliveries_per_cpu_second, ",.0f"),
+    ("CPU µs each", lambda report: report.cpu_microseconds_per_delivery, ".2f"),
+    ("server busy", lambda report: report.server_busy, ".0%"),
+    ("load busy", lambda report: report.generator_busy or None, ".0%"),
+    ("p50 ms", lambda report: report.latency.p50 if report.latency else None, ".2f"),
+    ("p99 ms", lambda report: report.latency.p99 if report.latency else None, ".2f"),
+    ("p99.9 ms", lambda report: report.latency.p999 if report.latency else None, ".2f"),
+    ("lost", lambda report: report.dead, "d"),
+    ("gaps", lambda report: report.out_of_order, "d"),
+)
+
+
+def report_table(reports: Sequence[Report]) -> str:
+    """Return the reports as lines of text, one each."""
+    rows = [[head for head, _, _ in COLUMNS]]
+    for report in reports:
+        rows.append([_cell(value(report), form) for _, value, form in COLUMNS])
+    return align(rows)
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines: the first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def remarks(report: Report) -> list[str]:
+    """Return what one should know before believing a report."""
+    found = [f"{count:,} x {reason}" for reason, count in report.errors.items()]
+    if report.out_of_order:
+        found.append(f"{report.out_of_order:,} deliveries were missing or out of order")
+    if report.generator_busy > 0.9:
+        found.append(
+            "the load generator was the limit: believe the figures per CPU second, "
+            "not those per second"
+        )
+    offered = report.rate * report.connections
+    if report.deliveries_per_second < 0.95 * offered:
+        found.append(
+            f"overloaded: {offered:,.0f} deliveries a second were asked for; the latencies "
+            "say only how long the measurement was"
+        )
+    return [f"{report.scenario}: {remark}" for remark in found]
+
+
+def reports_json(reports: Sequence[Report]) -> str:
+    """Return the reports as a JSON array."""
+    return msgspec.json.format(msgspec.json.encode(reports), indent=2).decode()
+
+
+def _cell(value: float | str | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,120 @@
+"""What a measurement says, and what it says of itself."""
+
+import json
+
+import msgspec
+import pytest
+
+from rooms.bench.histogram import Histogram
+from rooms.bench.messages import Result
+from rooms.bench.plan import make_plan
+from rooms.bench.report import Report, ServerUse, make_report, remarks, report_table, reports_json
+
+USE = ServerUse(
+    cpu_before=1.0,
+    cpu_connected=1.5,
+    cpu_start=2.0,
+    cpu_stop=3.0,
+    memory_before=10 * 1024 * 1024,
+    memory_connected=20 * 1024 * 1024,
+    memory_end=21 * 1024 * 1024,
+)
+
+
+def result(delivered: int = 50_000, latency_ms: int = 4) -> Result:
+    """What one of two workers measured in two seconds."""
+    latencies = Histogram()
+    latencies.record(latency_ms * 1_000_000)
+    return Result(
+        ready=500,
+        dead=0,
+        set_up=(100.0, 102.0),
+        delivered=delivered,
+        published=50,
+        seconds=2.0,
+        cpu_seconds=1.0,
+        out_of_order=0,
+        latencies=latencies,
+        errors={},
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    """A fan-out by two workers."""
+    return make_report(make_plan("fan-out", workers=2), [result(), result(latency_ms=8)], USE)
+
+
+def test_deliveries_are_counted_a_second_and_a_second_of_the_servers_cpu(report: Report) -> None:
+    assert report.deliveries == 100_000
+    assert report.deliveries_per_second == 50_000
+    assert report.deliveries_per_cpu_second == 100_000
+    assert report.cpu_microseconds_per_delivery == 10
+    assert report.publications_per_second == 50
+    assert report.server_busy == 0.5
+    assert report.generator_busy == 0.5
+
+
+def test_set_up_and_memory_are_counted_per_connection(report: Report) -> None:
+    assert report.connections_per_second == 500
+    assert report.cpu_microseconds_per_connection == 500
+    assert report.kib_per_connection == pytest.approx(10.24)
+    assert report.memory_growth_kib == 1024
+
+
+def test_latencies_of_all_workers_are_merged(report: Report) -> None:
+    assert report.latency is not None
+    assert report.latency.samples == 2
+    assert report.latency.p50 == pytest.approx(4, rel=0.02)
+    assert report.latency.max == 8
+
+
+def test_without_the_servers_process_its_figures_are_missing() -> None:
+    report = make_report(make_plan("fan-out"), [result()], None)
+    assert report.deliveries_per_cpu_second is None
+    assert report.kib_per_connection is None
+    assert " - " in report_table([report])
+
+
+def test_a_scenario_that_only_connects_has_no_deliveries() -> None:
+    report = make_report(make_plan("storm"), [result()], USE)
+    assert report.latency is None
+    assert report.sound
+
+
+def test_a_measurement_that_lost_something_is_not_sound(report: Report) -> None:
+    assert report.sound
+    for change in ({"dead": 1}, {"out_of_order": 1}, {"deliveries": 0}):
+        assert not msgspec.structs.replace(report, **change).sound
+
+
+def test_reasons_of_all_workers_are_counted_together() -> None:
+    one, other = result(), result()
+    one.errors, other.errors = {"reset": 1, "refused": 2}, {"reset": 3}
+    report = make_report(make_plan("fan-out", workers=2), [one, other], USE)
+    assert report.errors == {"reset": 4, "refused": 2}
+    assert remarks(report) == ["fan-out: 4 x reset", "fan-out: 2 x refused"]
+
+
+def test_remarks_say_what_makes_a_report_doubtful(report: Report) -> None:
+    assert remarks(report) == []
+    doubtful = msgspec.structs.replace(report, generator_busy=0.99, out_of_order=3, rate=100.0)
+    text = "\n".join(remarks(doubtful))
+    assert "3 deliveries were missing" in text
+    assert "the load generator was the limit" in text
+    assert "overloaded: 100,000 deliveries a second" in text
+
+
+def test_the_table_has_a_line_for_each_report_under_its_heads(report: Report) -> None:
+    head, first, second = report_table([report, report]).splitlines()
+    assert head.split()[:2] == ["scenario", "clients"]
+    assert first == second
+    assert first.startswith("fan-out ")
+    assert "100,000" in first
+
+
+def test_json_holds_every_figure(report: Report) -> None:
+    (read,) = json.loads(reports_json([report]))
+    assert read["deliveries_per_cpu_second"] == 100_000
+    assert read["latency"]["samples"] == 2
+    assert read["connections"] == 1000

@@ -1,0 +1,60 @@
+"""Short measurements of a real server."""
+
+import pytest
+
+from rooms.bench.coordinator import Status
+from rooms.bench.errors import BenchError
+from rooms.bench.local import free_port, local_server, rooms_command
+from rooms.bench.plan import Plan, make_plan
+from rooms.bench.run import default_workers, measure_local, measure_running
+
+SHORT = {"connections": 20, "settle": 0.1, "warmup": 0.1, "duration": 0.3}
+
+
+def short(scenario: str, **changes: object) -> Plan:
+    """A plan that takes half a second."""
+    return make_plan(scenario, **(SHORT | changes))
+
+
+def test_twenty_clients_get_everything_from_a_server_of_their_own() -> None:
+    seen: list[Status] = []
+    (report,) = measure_local([short("fan-out", workers=2)], None, seen.append)
+    assert report.sound
+    assert (report.ready, report.dead) == (20, 0)
+    assert report.deliveries >= 20
+    assert report.latency is not None
+    assert 0 < report.latency.p50 <= report.latency.p99 <= report.latency.max
+    assert {status.phase for status in seen} >= {"settle", "warm up", "measure"}
+
+
+def test_a_running_server_is_measured_with_all_scenarios() -> None:
+    plans = [short(name) for name in ("rooms", "echo", "storm", "idle")]
+    plans.append(short("rate", rate=20.0))
+    port = free_port()
+    with local_server(rooms_command(port), port) as pid:
+        url = f"ws://127.0.0.1:{port}/ws"
+        found = list(measure_running(plans, url, remote=False, pid=pid, watch=lambda _: None))
+    assert [report.scenario for report in found] == ["rooms", "echo", "storm", "idle", "rate"]
+    assert all(report.sound and report.ready == 20 for report in found)
+    assert found[1].deliveries > 0
+    assert found[3].deliveries == 0
+
+
+def test_the_process_of_a_running_server_is_found() -> None:
+    port = free_port()
+    with local_server(rooms_command(port), port):
+        url = f"ws://127.0.0.1:{port}"
+        (report,) = measure_running(
+            [short("fan-out")], url, remote=False, pid=None, watch=lambda _: None
+        )
+    assert report.deliveries_per_cpu_second is None or report.deliveries_per_cpu_second > 100
+
+
+def test_when_nobody_gets_in_the_reason_is_told() -> None:
+    url = f"ws://127.0.0.1:{free_port()}/ws"
+    with pytest.raises(BenchError, match=r"20 of 20 clients did not get in: .*refused"):
+        list(measure_running([short("fan-out")], url, remote=False, pid=None, watch=print))
+
+
+def test_one_core_is_left_to_the_server() -> None:
+    assert default_workers() >= 1

@@ -1,0 +1,176 @@
+"""One worker, told what to do over its pipes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+from rooms.bench.frames import STAMP
+from rooms.bench.messages import Completed, Failed, Order, Progress, Result
+from rooms.bench.plan import make_plan
+from rooms.bench.shares import divide
+from rooms.bench.worker import Assignment, Worker
+from rooms.protocol.frames import server_frame
+from tests.bench.fakes import SECONDS, Peer, Stage
+
+
+class Bench:
+    """A worker in a thread, the coordinator's end of its pipe, and the server's side."""
+
+    def __init__(self, stage: Stage, index: int, workers: int, **changes: Any) -> None:
+        plan = make_plan("fan-out", protocol="plain", workers=workers, **changes)
+        self.control, theirs = multiprocessing.Pipe()
+        self.boxes = [multiprocessing.Pipe(duplex=False) for _ in range(workers)]
+        assignment = Assignment(
+            index=index,
+            plan=plan,
+            target=stage.target,
+            shares=divide(plan)[index],
+            control=theirs,
+            inbox=self.boxes[index][0],
+            outboxes=[sender for _, sender in self.boxes],
+        )
+        self._pipes: list[Pipe[Any, Any]] = [self.control, theirs]
+        self._pipes += [end for box in self.boxes for end in box]
+        self.thread = threading.Thread(target=Worker(assignment).run)
+        self.thread.start()
+
+    def hear(self, kind: type[Any]) -> Any:
+        """The next message of a kind, and no older one."""
+        while self.control.poll(SECONDS):
+            message = self.control.recv()
+            if isinstance(message, kind):
+                return message
+        raise AssertionError(f"the worker sent no {kind.__name__}")
+
+    def hear_ready(self, count: int) -> None:
+        """Wait until so many clients are ready."""
+        while self.hear(Progress).ready < count:
+            pass
+
+    def close(self) -> None:
+        """End the worker."""
+        for pipe in self._pipes[:1]:
+            pipe.close()
+        self.thread.join(SECONDS)
+        for pipe in self._pipes[1:]:
+            pipe.close()
+
+
+@contextmanager
+def bench(index: int = 0, workers: int = 1, **changes: Any) -> Iterator[tuple[Bench, Stage]]:
+    """A worker and the server that it plays against."""
+    with Stage() as stage:
+        running = Bench(stage, index, workers, **changes)
+        try:
+            yield running, stage
+        finally:
+            running.close()
+        assert not running.thread.is_alive()
+
+
+def connect(running: Bench, stage: Stage, count: int) -> list[Peer]:
+    """Let the worker connect; returns the server's ends."""
+    running.control.send(Order.CONNECT)
+    peers = []
+    for _ in range(count):
+        peer = stage.accept()
+        peer.request()
+        peer.send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        peers.append(peer)
+    running.hear_ready(count)
+    return peers
+
+
+def numbers(texts: list[bytes]) -> list[int]:
+    """Which publications these are."""
+    return [int(text.split(STAMP)[1][16:24], 16) for text in texts]
+
+
+def test_a_worker_measures_from_the_order_on_until_it_is_told_to_stop() -> None:
+    with bench(connections=2) as (running, stage):
+        publisher, other = connect(running, stage, 2)
+        running.control.send(Order.DRIVE)
+        for turn in range(4):
+            if turn == 2:
+                running.control.send(Order.MEASURE)
+                running.hear(Progress)
+            ((_, text),) = publisher.messages()
+            for peer in (publisher, other):
+                peer.send(server_frame(text))
+        ((_, text),) = publisher.messages()
+        assert numbers([text]) == [4]
+        running.control.send(Order.STOP)
+        result: Result = running.hear(Result)
+    assert (result.ready, result.dead, result.out_of_order) == (2, 0, 0)
+    assert result.delivered <= 4
+    assert result.latencies.total == result.delivered
+    assert result.seconds > 0
+
+
+def test_a_window_of_publications_is_sent_at_once() -> None:
+    with bench(connections=1, window=3) as (running, stage):
+        (publisher,) = connect(running, stage, 1)
+        running.control.send(Order.DRIVE)
+        assert numbers([text for _, text in publisher.messages()]) == [0, 1, 2]
+
+
+def test_a_gap_is_noticed() -> None:
+    with bench(connections=1, window=2) as (running, stage):
+        (publisher,) = connect(running, stage, 1)
+        running.control.send(Order.DRIVE)
+        first, second = (text for _, text in publisher.messages())
+        publisher.send(server_frame(second) + server_frame(first))
+        publisher.messages()
+        running.control.send(Order.STOP)
+        assert running.hear(Result).out_of_order == 2
+
+
+def test_at_a_fixed_rate_publications_come_without_any_delivery() -> None:
+    with bench(connections=1, rate=500.0) as (running, stage):
+        (publisher,) = connect(running, stage, 1)
+        running.control.send(Order.DRIVE)
+        seen: list[int] = []
+        while len(seen) < 5:
+            seen += numbers([text for _, text in publisher.messages()])
+        assert seen == list(range(len(seen)))
+
+
+def test_the_publishers_worker_waits_for_the_others() -> None:
+    with bench(index=0, workers=2, connections=2) as (running, stage):
+        (publisher,) = connect(running, stage, 1)
+        running.control.send(Order.DRIVE)
+        ((_, first),) = publisher.messages()
+        publisher.send(server_frame(first))
+        running.hear(Progress)
+        running.boxes[0][1].send(Completed(room=0, worker=1, publications=1))
+        ((_, second),) = publisher.messages()
+        assert numbers([first, second]) == [0, 1]
+
+
+def test_another_worker_tells_the_publishers_what_its_members_have() -> None:
+    with bench(index=1, workers=2, connections=2) as (running, stage):
+        (member,) = connect(running, stage, 1)
+        running.control.send(Order.DRIVE)
+        member.send(server_frame(b'{"stamp":"stamp-%016x%08x"}' % (1, 0)))
+        assert running.boxes[0][0].poll(SECONDS)
+        assert running.boxes[0][0].recv() == Completed(room=0, worker=1, publications=1)
+
+
+def test_a_worker_ends_when_its_coordinator_is_gone() -> None:
+    with bench(connections=1) as (running, _):
+        running.control.close()
+        running.thread.join(SECONDS)
+        assert not running.thread.is_alive()
+
+
+def test_messages_survive_the_pipe() -> None:
+    one, other = multiprocessing.Pipe()
+    with one, other:
+        for message in (Order.STOP, Progress(1, 2, 3), Completed(1, 2, 3), Failed("why")):
+            one.send(message)
+            assert other.recv() == message

@@ -1,0 +1,69 @@
+"""The servers that Rooms is measured beside."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from scripts.peers.catalogue import HERE, Peer, install, load_peers
+from scripts.peers.compare import SCENARIOS, main
+
+CACHE = Path("cache")
+PEERS = load_peers()
+
+
+def name_of(peer: Peer) -> str:
+    """How a peer is called in the list of tests."""
+    return peer.name
+
+
+def test_every_peer_has_a_name_of_its_own() -> None:
+    assert len({peer.name for peer in PEERS}) == len(PEERS)
+    assert "rooms" in {peer.name for peer in PEERS}
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=name_of)
+def test_every_peer_can_be_started_on_a_port(peer: Peer) -> None:
+    command = peer.command_line(8123, CACHE)
+    assert "8123" in command
+    assert all(Path(part).is_file() for part in command if part.startswith(str(HERE)))
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=name_of)
+def test_what_a_peer_needs_is_pinned_and_in_an_environment_of_its_own(peer: Peer) -> None:
+    needed = peer.pip + peer.npm
+    assert bool(needed) == bool(peer.environment) == bool(peer.command)
+    assert all("==" in package for package in peer.pip)
+    assert all("@" in package for package in peer.npm)
+
+
+def test_peers_that_share_an_environment_need_the_same() -> None:
+    needed: dict[str, list[str]] = {}
+    for peer in PEERS:
+        assert needed.setdefault(peer.environment, peer.pip + peer.npm) == peer.pip + peer.npm
+
+
+def test_peers_name_only_scenarios_that_there_are() -> None:
+    assert {name for peer in PEERS for name in peer.scenarios or []} <= SCENARIOS.keys()
+
+
+def test_rooms_itself_needs_no_installation_and_runs_with_this_python() -> None:
+    rooms = next(peer for peer in PEERS if peer.name == "rooms")
+    assert install(rooms, CACHE) is None
+    assert rooms.command_line(8123, CACHE)[0] == sys.executable
+
+
+def test_what_is_installed_already_is_left_alone(tmp_path: Path) -> None:
+    peer = Peer(name="x", protocol="plain", environment="x", pip=["nothing==1"])
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ".installed").write_text("nothing==1", encoding="utf-8")
+    assert install(peer, tmp_path) is None
+
+
+def test_an_unknown_peer_is_refused_with_the_names_that_there_are() -> None:
+    said = CliRunner().invoke(main, ["--peer", "nobody"])
+    assert said.exit_code == 2
+    assert "'picows + uvloop'" in said.output
