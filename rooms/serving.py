@@ -96,6 +96,9 @@ async def _stop(node: Node, listener: Listener, pages: HttpServer | None, grace:
         if pages is not None:
             await pages.stop(grace)
         await node.idle()
+    for session in node.sessions.values():
+        if session.goodbye is not None:
+            session.goodbye.cancel()
 
 
 @asynccontextmanager
@@ -147,11 +150,11 @@ def _bind(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: The address cannot be had.
     """
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"{port} is not a port: choose 0 to 65535.")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OverflowError:
-        raise ConfigError(f"{port} is not a port: choose 0 to 65535.") from None
     except OSError as error:
         raise ConfigError(_bind_trouble(host, port, error)) from None
 

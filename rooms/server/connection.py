@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from rooms.errors import Disconnect, Lost, SlowConsumer
+from rooms.errors import Disconnect, Lost, ShuttingDown, SlowConsumer
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.frames import close_frame
 from rooms.server import dispatch
@@ -18,7 +18,7 @@ from rooms.server.outbox import Outbox
 from rooms.server.session import Session
 from rooms.transports.base import Handshake, Link
 from rooms.transports.stream import FrameStream
-from rooms.transports.websocket import WebSocket, accept
+from rooms.transports.websocket import WebSocket, accept, late_answers_ignored
 
 log = structlog.get_logger("rooms")
 
@@ -43,18 +43,25 @@ class Upgrade:
 
 async def serve_websocket(node: Node, upgrade: Upgrade) -> None:
     """Serve one client; everything of it has ended when this returns, but for its link."""
+    with late_answers_ignored():
+        async with trio.open_nursery() as nursery:
+            await _serve(node, upgrade, nursery)
+            nursery.cancel_scope.cancel()
+
+
+async def _serve(node: Node, upgrade: Upgrade, nursery: trio.Nursery) -> None:
     settings = node.settings
     stream = FrameStream(upgrade.link, upgrade.head, settings.message_bytes)
-    async with trio.open_nursery() as nursery:
-        socket = None
-        with trio.move_on_after(settings.head_seconds):
-            socket = await accept(nursery, stream, upgrade.subprotocol, settings.message_bytes)
-        if socket is not None:
-            session = _open_session(node, upgrade, nursery, socket)
-            if upgrade.extra:
-                stream.take(upgrade.extra)
-            await _run(session, socket)
-        nursery.cancel_scope.cancel()
+    socket = None
+    with trio.move_on_after(settings.head_seconds):
+        socket = await accept(nursery, stream, upgrade.subprotocol, settings.message_bytes)
+    if socket is not None:
+        session = _open_session(node, upgrade, nursery, socket)
+        if upgrade.extra:
+            stream.take(upgrade.extra)
+        if node.draining:  # since the request was read
+            session.end(ShuttingDown())
+        await _run(session, socket)
 
 
 def _open_session(
@@ -85,10 +92,14 @@ async def _run(session: Session, socket: WebSocket) -> None:
     try:
         with session.scope:
             await session.run()
+    except trio.Cancelled:
+        if socket.open:
+            session.end(ShuttingDown())  # nobody ended this connection: all of them are cancelled
+        raise
     finally:
         session.detach()
         reason = session.reason or socket.ending
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True) as session.goodbye:
             await _end(session, socket, reason)
         session.node.forget(session)
         log.info(
@@ -116,10 +127,17 @@ async def _end(session: Session, socket: WebSocket, reason: Disconnect) -> None:
 async def _goodbye(session: Session, socket: WebSocket, reason: Disconnect, seconds: float) -> None:
     """Do the closing handshake as far as the peer takes part."""
     with trio.move_on_after(seconds):
-        if session.reason is not None:
-            await socket.aclose(reason.code, reason.reason)
-        elif not isinstance(reason, Lost):
-            socket.stream.say_goodbye(close_frame(reason.code, reason.reason))
-        await session.outbox.drained()
-        if not session.outbox.broken:
-            await socket.stream.finish()
+        async with trio.open_nursery() as nursery:
+            session.outbox.start = nursery.start_soon  # the connection's may be cancelled
+            await _say_goodbye(session, socket.stream, reason)
+            nursery.cancel_scope.cancel()
+
+
+async def _say_goodbye(session: Session, stream: FrameStream, reason: Disconnect) -> None:
+    if session.reason is not None:
+        await stream.shake_hands(close_frame(reason.code, reason.reason))
+    elif not isinstance(reason, Lost):
+        stream.say_goodbye(close_frame(reason.code, reason.reason))
+    await session.outbox.drained()
+    if not session.outbox.broken:
+        await stream.finish()

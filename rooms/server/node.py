@@ -64,14 +64,23 @@ class Node:
     async def running(self) -> AsyncIterator[None]:
         """Be ready for connections while the block runs."""
         async with self.broker.open(self.hub.deliver), trio.open_nursery() as nursery:
-            nursery.start_soon(self.flusher.run)
-            if self.poller is not None:
-                nursery.start_soon(self.poller.run, self.flusher)
-            nursery.start_soon(self.timers.run)
+            working = trio.CancelScope(shield=True)
+            nursery.start_soon(self._work, working)
             self.heartbeat.start()
             self.timers.call_every(self.settings.presence_seconds, self.hub.tell_presence)
-            yield
-            nursery.cancel_scope.cancel()
+            try:
+                yield
+            finally:
+                working.cancel()
+
+    async def _work(self, working: trio.CancelScope) -> None:
+        """Do what all connections need; a cancelled block still needs it for its goodbyes."""
+        with working:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.flusher.run)
+                nursery.start_soon(self.timers.run)
+                if self.poller is not None:
+                    nursery.start_soon(self.poller.run, self.flusher)
 
     def forget(self, session: Session) -> None:
         """Note that a connection is gone."""

@@ -22,7 +22,7 @@ class Outbox:
         link: Where the bytes go.
         limit_bytes: The most that may wait.
         limit_writes: The most writes that may wait.
-        start: Starts the writer in the connection's nursery.
+        start: Starts the writer in a nursery of the connection; may be set anew.
         overflow: Called when a limit is passed; from then on nothing is taken but `finish`.
     """
 
@@ -35,9 +35,9 @@ class Outbox:
         "_receive",
         "_rest",
         "_send",
-        "_start",
         "broken",
         "closed",
+        "start",
         "waiting_bytes",
     )
 
@@ -53,7 +53,7 @@ class Outbox:
         self._link = link
         self._limit_bytes = limit_bytes
         self._limit_writes = limit_writes
-        self._start = start
+        self.start = start
         self._overflow = overflow
         self._rest = b""  # of a write that the kernel took only in part: must go out, and first
         # made when something waits for the first time: most clients never need it
@@ -79,7 +79,7 @@ class Outbox:
         if sent != len(frames):
             self._rest = frames[sent:]
             self.waiting_bytes = len(self._rest)
-            self._start(self._write_backlog)
+            self.start(self._write_backlog)
 
     def finish(self, last: bytes) -> None:
         """Write ``last`` after what waits, and take no more.

@@ -46,6 +46,7 @@ class Session:
     Attributes:
         reason: Why we ended the connection, if we did.
         full: Whether the inbox is full; the peer then has to wait.
+        goodbye: Shields the closing handshake and ``disconnected`` while they are under way.
         resume: Makes the transport go on after the session was full.
         write: The outbox's ``write``: the session is the member that rooms know.
     """
@@ -61,6 +62,7 @@ class Session:
         "client",
         "dialect",
         "full",
+        "goodbye",
         "heard",
         "id",
         "node",
@@ -87,6 +89,7 @@ class Session:
         self.origin = Origin(self.id)
         self.rooms: dict[str, Room] = {}
         self.scope = trio.CancelScope()
+        self.goodbye: trio.CancelScope | None = None
         self.reason: Disconnect | None = None
         self.announced = False  # whether the application knows of the connection
         self.full = False

@@ -35,12 +35,12 @@ class FrameStream(trio.abc.Stream):
         message_bytes: A larger message is left to trio-websocket to refuse.
 
     Attributes:
+        closed: Whether nothing more will be read.
         goodbye_sent: Whether our Close frame is out.
-        when_closed: Called when trio-websocket closes the stream.
+        when_closed: Called when trio-websocket closes the stream, or the peer has.
     """
 
     __slots__ = (
-        "_closed",
         "_fetch",
         "_head",
         "_parser",
@@ -51,6 +51,7 @@ class FrameStream(trio.abc.Stream):
         "_waiting",
         "_watched",
         "_writer",
+        "closed",
         "goodbye_sent",
         "link",
         "when_closed",
@@ -66,7 +67,7 @@ class FrameStream(trio.abc.Stream):
         self._writer: FrameWriter | None = None
         self._fetch: Callable[[], None] | None = None
         self._waiting: list[Message] = []  # for a receiver that was full
-        self._closed = False
+        self.closed = False
         self._watched = False  # whether the link calls us, instead of our reading it
         self._paused = False
         self._reader: trio.lowlevel.Task | None = None
@@ -92,6 +93,8 @@ class FrameStream(trio.abc.Stream):
             await self.link.send_all(bytes(data))
             return
         if data and data[0] == _CLOSE_FRAME:
+            if self.goodbye_sent:
+                self._close()  # it answers the peer's Close frame, or a violation: enough was said
             self.say_goodbye(bytes(data))
         else:
             self._writer.write(bytes(data))
@@ -106,7 +109,7 @@ class FrameStream(trio.abc.Stream):
             head, self._head = self._head, b""
             await trio.lowlevel.checkpoint()
             return head
-        while not self._closed:
+        while not self.closed:
             if slow := self._parser.take_slow():
                 self._go_on()
                 return slow
@@ -120,8 +123,6 @@ class FrameStream(trio.abc.Stream):
     async def aclose(self) -> None:
         """Called when trio-websocket is done; the connection itself is closed by its owner."""
         self._close()
-        if self.when_closed is not None:
-            self.when_closed()
         await trio.lowlevel.checkpoint()
 
     # What the session's side calls.
@@ -157,6 +158,18 @@ class FrameStream(trio.abc.Stream):
             self._receiver.ended(clean=True)
         self._go_on()
         self._wake_reader()
+
+    async def shake_hands(self, close_frame: bytes) -> None:
+        """Send a Close frame and wait for the peer's, or for its end (RFC 6455, section 7.1.2).
+
+        trio-websocket is not told: it may still be about to answer a ping, which must not be sent
+        any more and is dropped, and it would be an error to ask it for that after its goodbye.
+        """
+        self.say_goodbye(close_frame)
+        if not self.closed:
+            over = trio.Event()
+            self.when_closed = over.set
+            await over.wait()
 
     async def finish(self) -> None:
         """Say that nothing more will be sent and wait until the peer has closed its side.
@@ -207,17 +220,21 @@ class FrameStream(trio.abc.Stream):
             self.link.resume()
 
     def _close(self) -> None:
-        self._closed = True
+        self.closed = True
         if self._receiver is not None:
             self._receiver.ended(clean=False)
+        if self.when_closed is not None:
+            self.when_closed()
         self._wake_reader()
 
     async def _read(self) -> None:
         data = _END
-        with trio.CancelScope() as self._reading:
-            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        lost = contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError)
+        try:
+            with trio.CancelScope() as self._reading, lost:
                 data = await self.link.receive_some()
-        self._reading = None
+        finally:
+            self._reading = None
         self.take(data)
 
     async def _wait(self) -> None:

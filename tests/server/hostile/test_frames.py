@@ -54,6 +54,7 @@ VIOLATIONS = {
     "too big": (1009, client_frame(TOO_BIG)),
     "too big in binary": (1009, client_frame(TOO_BIG, BINARY)),
     "too big in fragments": (1009, first(TOO_BIG[:40_000]) + last(TOO_BIG[:40_000])),
+    "too big, and pings behind it": (1009, first(TOO_BIG) + client_frame("", PING) * 3),
 }
 
 
@@ -143,6 +144,32 @@ LATE = {
     "text that is not UTF-8": client_frame(b"\xff"),
     "hundred pings": client_frame("late", PING) * 100,
 }
+
+
+EARLY = {
+    "pings": (client_frame("early", PING) * 1000, b""),
+    "half a ping": (client_frame("early", PING)[:8], client_frame("early", PING)[8:]),
+    "half an over-size message": (first(b"x" * 60_000)[:100], client_frame(b"x" * 60_000)[100:]),
+    "an over-size fragment": (first(b"x" * 60_000), last(b"x" * 60_000)),
+    "half an over-size fragment": (
+        first(b"x" * 60_000) + last(b"x" * 60_000)[:100],
+        last(b"x" * 60_000)[100:],
+    ),
+}
+
+
+@pytest.mark.parametrize("early", EARLY)
+async def test_what_was_under_way_when_we_closed_does_no_harm(early: str) -> None:
+    before, after = EARLY[early]
+    async with ground(app_that_closes()) as place:
+        client = await place.connect()
+        kick = client_frame('{"type":"event","event":"kick"}')
+        await client.send_raw(kick + before)
+        while (frame := await client.frame()).opcode != CLOSE:
+            assert frame.opcode == PONG
+        await client.send_raw(after + client_close(3503))
+        assert frame.code == 3503
+        assert await client.stream.receive_some() == b""
 
 
 @pytest.mark.parametrize("late", LATE)

@@ -1,0 +1,182 @@
+"""`rooms.server.listen`: connections are accepted, and kept from each other."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from rooms.server import listen
+from rooms.server.door import Door
+from rooms.server.listen import ACCEPT_BATCH, Listener
+
+SECONDS = 10
+Serve = Callable[[socket.socket, str], Awaitable[None]]
+
+
+class FakeDoor:
+    """A door behind which something else happens."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.serve_socket = serve
+
+    async def serve_tls(self, connection: socket.socket, tls: ssl.SSLContext, remote: str) -> None:
+        connection.send(b"tls")
+        await trio.lowlevel.checkpoint()
+
+
+class FailingSocket(socket.socket):
+    """A listening socket whose first calls of ``accept`` fail."""
+
+    failures: list[int]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.failures:
+            raise OSError(self.failures.pop(0), "on purpose")
+        return super().accept()
+
+
+async def greet(connection: socket.socket, remote: str) -> None:
+    connection.send(b"hello")
+    await trio.lowlevel.checkpoint()
+
+
+def listening(failures: list[int] | None = None) -> FailingSocket:
+    """Return a socket that listens on a free port."""
+    sock = FailingSocket()
+    sock.failures = failures or []
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(4 * ACCEPT_BATCH)
+    return sock
+
+
+@asynccontextmanager
+async def listener(
+    serve: Serve = greet, sock: FailingSocket | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Listener]:
+    """Listen while the block runs, then stop and wait for the last connection."""
+    with sock or listening() as bound:
+        made = Listener(cast(Door, FakeDoor(serve)), bound, tls)
+        with trio.fail_after(SECONDS):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(made.run)
+                yield made
+                made.stop()
+
+
+async def visit(port: int) -> bytes:
+    """Return what a new connection is told until its end."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        return b"".join([bytes(part) async for part in stream])
+
+
+async def test_every_connection_is_served_and_closed() -> None:
+    async with listener() as made:
+        assert [await visit(made.port) for _ in range(3)] == [b"hello"] * 3
+
+
+async def test_more_than_a_batch_may_come_at_once() -> None:
+    async with listener() as made:
+        told: list[bytes] = []
+
+        async def come() -> None:
+            told.append(await visit(made.port))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(2 * ACCEPT_BATCH + 1):
+                nursery.start_soon(come)
+    assert told == [b"hello"] * (2 * ACCEPT_BATCH + 1)
+
+
+async def test_a_connection_neither_blocks_nor_hoards_small_writes() -> None:
+    seen: list[tuple[bool, int, str]] = []
+
+    async def note(connection: socket.socket, remote: str) -> None:
+        nodelay = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        seen.append((connection.getblocking(), nodelay, remote))
+        await trio.lowlevel.checkpoint()
+
+    async with listener(note) as made:
+        await visit(made.port)
+    ((blocking, nodelay, remote),) = seen
+    assert (blocking, bool(nodelay)) == (False, True)
+    assert remote.startswith("127.0.0.1:")
+
+
+async def test_what_one_connection_raises_is_logged_and_reaches_no_other() -> None:
+    async def fail_once(connection: socket.socket, remote: str) -> None:
+        if not errors:
+            errors.append(remote)
+            raise ValueError(remote)
+        await greet(connection, remote)
+
+    errors: list[str] = []
+    with capture_logs() as logs:
+        async with listener(fail_once) as made:
+            assert await visit(made.port) == b""
+            assert await visit(made.port) == b"hello"
+    assert [(log["event"], log["log_level"]) for log in logs] == [("connection failed", "error")]
+    assert logs[0]["remote"] == errors[0]
+
+
+@pytest.mark.parametrize(
+    "error", [trio.BrokenResourceError(), trio.ClosedResourceError(), ConnectionResetError()]
+)
+async def test_a_connection_that_is_lost_is_nobodys_fault(error: Exception) -> None:
+    async def lose(connection: socket.socket, remote: str) -> None:
+        raise ExceptionGroup("of a nursery", [error])
+
+    with capture_logs() as logs:
+        async with listener(lose) as made:
+            await visit(made.port)
+    assert [(log["event"], log["log_level"]) for log in logs] == [("connection lost", "debug")]
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.EAGAIN])
+async def test_who_is_gone_before_being_accepted_is_passed_over(number: int) -> None:
+    with capture_logs() as logs:
+        async with listener(sock=listening([number])) as made:
+            assert await visit(made.port) == b"hello"
+    assert logs == []
+
+
+async def test_without_a_free_descriptor_it_waits_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listen, "PAUSE_SECONDS", 0)
+    with capture_logs() as logs:
+        async with listener(sock=listening([errno.EMFILE, errno.ENFILE])) as made:
+            assert await visit(made.port) == b"hello"
+    assert [log["event"] for log in logs] == ["cannot accept a connection"] * 2
+
+
+async def test_stopping_closes_the_port_and_waits_for_who_is_connected() -> None:
+    let_go = trio.Event()
+
+    async def hold(connection: socket.socket, remote: str) -> None:
+        connection.send(b"held")
+        await let_go.wait()
+
+    async with listener(hold) as made:
+        stream = await trio.open_tcp_stream("127.0.0.1", made.port)
+        assert await stream.receive_some() == b"held"
+        made.stop()
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(OSError, match="connect"):
+            await trio.open_tcp_stream("127.0.0.1", made.port)
+        let_go.set()
+        assert await stream.receive_some() == b""
+        await stream.aclose()
+
+
+async def test_with_a_certificate_everybody_is_to_speak_tls() -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    async with listener(tls=tls) as made:
+        assert await visit(made.port) == b"tls"
