@@ -17,6 +17,9 @@ Message = tuple[int, bytes]
 
 _WHOLE_TEXT = FIN | TEXT
 _WHOLE_BINARY = FIN | BINARY
+PIECE = 1024
+"""Bytes that are looked at together once a frame has left the fast lane."""
+
 _MASKED = 0x80
 _RESERVED = 0x70
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
@@ -60,7 +63,7 @@ class FrameParser:
         self._message_bytes = message_bytes
         self._lane = Lane.FAST
         self._buffer = b""
-        self._slow = b""
+        self._slow = bytearray()
         self._passing = 0  # bytes of a slow frame that are still to come
         self._fragments_begun = False
         self._dropping = False  # whether those bytes go nowhere
@@ -92,15 +95,15 @@ class FrameParser:
         if len(self._buffer) < self._wanted:
             return []
         if self._lane is not Lane.FAST or self._passing:
-            return self._sort()
+            return self._sort_pieces()
         messages = self._take_whole()
-        return messages if self._wanted or not self._buffer else messages + self._sort()
+        return messages if self._wanted or not self._buffer else messages + self._sort_pieces()
 
     def resume(self) -> list[Message]:
         """Go on after a fragmented message has been delivered; as `feed`."""
         if self._lane is Lane.HOLD:
             self._lane = Lane.FAST
-        return self._sort()
+        return self._sort_pieces()
 
     def close(self) -> None:
         """Note that our Close frame went out: nothing but the answer to it counts any more.
@@ -109,15 +112,30 @@ class FrameParser:
         """
         self._wanted = 0
         if self._lane is Lane.FAST:
-            self._slow = b""  # pings, which must not be answered any more, and pongs
+            self._slow = bytearray()  # pings, which must not be answered any more, and pongs
         if self._lane is not Lane.SLOW:
             self._lane = Lane.CLOSED
-            self._sort()
+            self._sort_pieces()
 
-    def take_slow(self) -> bytes:
-        """Return what is in the slow lane, and empty it."""
-        slow, self._slow = self._slow, b""
+    def take_slow(self, most: int | None = None) -> bytes:
+        """Take what is in the slow lane out of it, or up to ``most`` bytes of it."""
+        slow = bytes(self._slow[:most])
+        del self._slow[:most]
         return slow
+
+    def _sort_pieces(self) -> list[Message]:
+        """Sort what is in the buffer, a small piece at a time.
+
+        What lies behind a frame of the slow lane is copied for every such frame, and there may be
+        ten thousand of them in one read.
+        """
+        messages: list[Message] = []
+        rest, self._buffer = self._buffer, b""
+        for start in range(0, len(rest), PIECE):
+            self._buffer += rest[start : start + PIECE]
+            if len(self._buffer) >= self._wanted:
+                messages += self._sort()
+        return messages
 
     def _sort(self) -> list[Message]:
         self.diverted = True

@@ -14,6 +14,7 @@ class Beating(Protocol):
     """What the heartbeat needs of a connection."""
 
     heard: bool
+    full: bool
 
     def write(self, frames: bytes) -> None: ...
 
@@ -65,5 +66,5 @@ class Heartbeat:
 
 def _end_silent(pinged: list[Beating]) -> None:
     for connection in pinged:
-        if not connection.heard:
+        if not connection.heard and not connection.full:  # we do not read a full one
             connection.end(NoPong())

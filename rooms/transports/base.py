@@ -99,7 +99,7 @@ class Link(ABC):
         return False
 
     def pause(self) -> None:  # noqa: B027  # a link that is not watched has nothing to do
-        """Call nobody for a while."""
+        """Call only if the peer leaves, until `resume`."""
 
     def resume(self) -> None:  # noqa: B027
         """Undo `pause`."""

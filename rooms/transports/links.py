@@ -21,40 +21,49 @@ class SocketLink(Link):
         poller: Reads the socket once it is watched, where the platform has one.
     """
 
-    __slots__ = ("_call", "_poller", "_watched", "socket")
+    __slots__ = ("_call", "_paused", "_poller", "_watched", "socket")
 
     def __init__(self, sock: socket.socket, poller: Poller | None = None) -> None:
         self.socket = sock
         self._poller = poller
         self._watched = False
+        self._paused = False
         self._call: Callable[[bytes], None]
 
     def watch(self, call: Callable[[bytes], None]) -> bool:
         if self._poller is None:
             return False
         self._call = call
-        self.resume()
+        self._watched = True
+        self._poller.add(self.socket, self._readable)
         return True
 
     def pause(self) -> None:
+        if self._watched and not self._paused and self._poller is not None:
+            self._paused = True
+            self._poller.pause(self.socket)
+
+    def resume(self) -> None:
+        if self._watched and self._paused and self._poller is not None:
+            self._paused = False
+            self._poller.resume(self.socket)
+
+    def _unwatch(self) -> None:
         if self._watched and self._poller is not None:
             self._watched = False
             self._poller.remove(self.socket)
 
-    def resume(self) -> None:
-        if not self._watched and self._poller is not None:
-            self._watched = True
-            self._poller.add(self.socket, self._readable)
-
     def _readable(self) -> None:
+        data = b""
         try:
-            data = self.socket.recv(RECEIVE_BYTES)
+            if not self._paused:  # else only the peer's leaving calls
+                data = self.socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            self.pause()
+            self._unwatch()
         self._call(data)
 
     def send_nowait(self, data: bytes) -> int:
@@ -83,14 +92,14 @@ class SocketLink(Link):
                 raise trio.BrokenResourceError from error
 
     async def finish(self) -> None:
-        self.pause()
+        self._unwatch()
         with contextlib.suppress(OSError, trio.BrokenResourceError):
             self.socket.shutdown(socket.SHUT_WR)
             while await self.receive_some():
                 pass
 
     async def aclose(self) -> None:
-        self.pause()  # before the number of the descriptor can belong to another connection
+        self._unwatch()  # before the number of the descriptor can belong to another connection
         if self.socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()

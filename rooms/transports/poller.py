@@ -43,6 +43,14 @@ class Poller:
         self._epoll.register(sock, select.EPOLLIN)
         self._calls[sock.fileno()] = call
 
+    def pause(self, sock: socket.socket) -> None:
+        """Call for ``sock`` only if its peer leaves, until `resume`."""
+        self._epoll.modify(sock, select.EPOLLRDHUP)
+
+    def resume(self, sock: socket.socket) -> None:
+        """Undo `pause`."""
+        self._epoll.modify(sock, select.EPOLLIN)
+
     def remove(self, sock: socket.socket) -> None:
         """Forget ``sock``; must come before it is closed."""
         del self._calls[sock.fileno()]

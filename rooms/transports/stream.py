@@ -110,8 +110,9 @@ class FrameStream(trio.abc.Stream):
             await trio.lowlevel.checkpoint()
             return head
         while not self.closed:
-            if slow := self._parser.take_slow():
+            if slow := self._parser.take_slow(max_bytes):
                 self._go_on()
+                await trio.lowlevel.checkpoint()  # it may hold hundreds of tiny frames
                 return slow
             if self._receiver is None or self._watched or self._blocked:
                 await self._wait()

@@ -24,6 +24,7 @@ class FakeConnection:
     """
 
     def __init__(self, timers: Timers, answers_after: float | None) -> None:
+        self.full = False
         self.heard = True
         self.pinged: list[float] = []
         self.ended: list[tuple[float, Disconnect]] = []
@@ -111,6 +112,20 @@ async def test_more_time_to_answer_than_between_pings_is_no_trap(
         heartbeat.add(connection)
         await trio.sleep(60)
     assert not connection.ended
+
+
+async def test_who_is_not_read_for_a_while_is_not_taken_for_silent(
+    autojump_clock: MockClock,
+) -> None:
+    async with beating(25, answer=10) as (heartbeat, timers):
+        full = FakeConnection(timers, answers_after=None)
+        full.full = True
+        heartbeat.add(full)
+        await trio.sleep(60)
+        assert not full.ended
+        full.full = False
+        await trio.sleep(60)
+    assert full.ended
 
 
 async def test_who_was_removed_is_pinged_no_more(autojump_clock: MockClock) -> None:

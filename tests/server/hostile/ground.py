@@ -24,7 +24,7 @@ from rooms.testing import Closed, TestClient
 SECONDS = 10
 """What any single thing may take; nothing waits for that long unless it is broken."""
 
-PAGE = b"GET /api/health HTTP/1.1\r\nHost: rooms.test\r\nConnection: close\r\n\r\n"
+PAGE = b"GET / HTTP/1.1\r\nHost: rooms.test\r\nConnection: close\r\n\r\n"
 
 
 class Ground:
@@ -121,7 +121,7 @@ async def ground(
     app = app or chat_app()
     chosen = Settings(port=0, admin_token="a token that opens", **settings)
     with capture_logs() as logs:
-        async with serve(app, chosen) as server:
+        async with serve(app, chosen, chat_page=True) as server:
             place = kind(app, server)
             app.on("connected")(place.notice)
             app.on("disconnected")(place.miss)

@@ -1,0 +1,106 @@
+"""A connection, and what is at both ends of it, for the tests of transports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from rooms.protocol.parser import Message
+from rooms.transports.base import Link
+
+
+class FakeLink(Link):
+    """A connection that a test plays the peer of.
+
+    Args:
+        watchable: Whether it calls, instead of being read.
+    """
+
+    def __init__(self, *, watchable: bool = False) -> None:
+        self.sent = b""
+        self.finished = False
+        self.paused = False
+        self.readers = 0
+        self.arrive: Callable[[bytes], None] | None = None
+        self._watchable = watchable
+        self._send, self._receive = trio.open_memory_channel[bytes](100)
+
+    def comes(self, data: bytes) -> None:
+        """Have ``data`` arrive; nothing means the end."""
+        if self.arrive is None:
+            self._send.send_nowait(data)
+        else:
+            self.arrive(data)
+
+    def watch(self, call: Callable[[bytes], None]) -> bool:
+        self.arrive = call if self._watchable else None
+        return self._watchable
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def send_nowait(self, data: bytes) -> int:
+        self.sent += data
+        return len(data)
+
+    async def send_all(self, data: bytes) -> None:
+        self.sent += data
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self) -> bytes:
+        if self.readers:
+            raise trio.BusyResourceError
+        self.readers += 1
+        try:
+            return await self._receive.receive()
+        finally:
+            self.readers -= 1
+
+    async def finish(self) -> None:
+        if self.readers:
+            raise trio.BusyResourceError
+        self.finished = True
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class FakeReceiver:
+    """A session that keeps what it gets."""
+
+    def __init__(self, limit: int = 100) -> None:
+        self.heard = False
+        self.full = False
+        self.messages: list[Message] = []
+        self.endings: list[bool] = []
+        self._limit = limit
+
+    def receive(self, opcode: int, payload: bytes) -> None:
+        assert not self.full
+        self.messages.append((opcode, payload))
+        self.full = len(self.messages) >= self._limit
+
+    def ended(self, clean: bool) -> None:
+        self.endings.append(clean)
+        self.full = False
+
+
+class FakeWriter:
+    """An outbox without a limit."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.last: bytes | None = None
+
+    def write(self, frames: bytes) -> None:
+        if self.last is None:
+            self.written.append(frames)
+
+    def finish(self, last: bytes) -> None:
+        assert self.last is None
+        self.last = last
