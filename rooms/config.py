@@ -5,10 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rooms.errors import ConfigError
 
@@ -18,6 +18,9 @@ SECRETS = frozenset({"admin_token"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,7 +30,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: Port = 8000
     certfile: str = ""
     keyfile: str = ""
     admin_token: str = ""
@@ -35,20 +38,20 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     origins: tuple[str, ...] = ()
-    message_bytes: int = 65536
-    rooms_per_client: int = 128
-    head_bytes: int = 16384
-    head_seconds: float = 10
-    ping_seconds: float = 25
-    pong_seconds: float = 10
-    presence_seconds: float = 0.25
-    outbox_bytes: int = 1024 * 1024
-    outbox_writes: int = 1024
-    inbox_messages: int = 64
-    errors_in_a_row: int = 20
-    close_seconds: float = 5
-    disconnected_seconds: float = 5
-    grace_seconds: float = 10
+    message_bytes: Count = 65536
+    rooms_per_client: Count = 128
+    head_bytes: Count = 16384
+    head_seconds: Seconds = 10
+    ping_seconds: Seconds = 25
+    pong_seconds: Seconds = 10
+    presence_seconds: Seconds = 0.25
+    outbox_bytes: Count = 1024 * 1024
+    outbox_writes: Count = 1024
+    inbox_messages: Count = 64
+    errors_in_a_row: Count = 20
+    close_seconds: Seconds = 5
+    disconnected_seconds: Seconds = 5
+    grace_seconds: Seconds = 10
 
     def __repr__(self) -> str:
         shown = {name: self._shown(name) for name in self.__struct_fields__}
@@ -108,7 +111,6 @@ def _read_file(file: Path) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, source: str) -> Any:
-    wanted = Settings.__annotations__[name]
     types = _TYPES[name]
     if isinstance(value, str) and types == tuple[str, ...]:
         value = [part.strip() for part in value.split(",") if part.strip()]
@@ -116,7 +118,7 @@ def _convert(name: str, value: Any, source: str) -> Any:
         return msgspec.convert(value, types, strict=False)
     except msgspec.ValidationError as error:
         shown = "" if name in SECRETS else f" {value!r}"
-        raise ConfigError(f"{source}{shown} does not fit {name} ({wanted}): {error}.") from None
+        raise ConfigError(f"{source}{shown} does not fit {name}: {error}.") from None
 
 
 _TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}

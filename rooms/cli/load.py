@@ -27,6 +27,8 @@ def load_app(name: str) -> App:
 
 
 def _import(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigError(f"{name!r} does not name a module: give MODULE:APP.")
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
@@ -36,5 +38,3 @@ def _import(name: str) -> ModuleType:
         raise ConfigError(
             f"There is no module {name!r} here or on Python's path: give MODULE:APP."
         ) from None
-    except (ValueError, TypeError):
-        raise ConfigError(f"{name!r} does not name a module: give MODULE:APP.") from None

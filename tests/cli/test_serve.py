@@ -155,7 +155,8 @@ def test_mistakes_are_one_line_and_exit_with_two(tmp_path: Path) -> None:
         cases = {
             ("--port", port): f"Port {port} on 127.0.0.1 is taken",
             ("--port", "none"): "--port 'none' does not fit port",
-            ("--port", "99999"): "99999 is not a port",
+            ("--port", "99999"): "--port '99999' does not fit port: Expected `int` <= 65535",
+            ("--grace-seconds", "-1"): "--grace-seconds '-1' does not fit grace_seconds",
             ("nothing:app",): "There is no module 'nothing'",
             ("empty:app",): "There is no App called 'app' in 'empty': it has none.",
             ("--certfile", "bad.pem"): "The certificate in bad.pem cannot be used",
