@@ -9,7 +9,7 @@ import trio
 
 from rooms.core.hub import PRESENCE_USERS
 from rooms.core.room import Room
-from rooms.errors import LimitExceeded, Unauthorized
+from rooms.errors import Unauthorized
 from rooms.protocol.commands import (
     Auth,
     Command,
@@ -82,7 +82,7 @@ def _auth_now(session: Session, command: Auth) -> bool:
     if not session.node.app.guests or not command.name:
         raise Unauthorized("This server takes no sign-in by name or token.")
     if session.client.user is not None or session.rooms:
-        raise LimitExceeded("Sign in once, before joining a room.")
+        raise Unauthorized("Sign in once, before joining a room.")
     user = session.node.guests.sign_in(command.name, command.secret)
     session.sign_in(user)
     if command.id is not None:

@@ -75,7 +75,7 @@ async def connected(session: Session) -> None:
             await _wait_for(handler.function(ctx))
     except Disconnect as error:
         session.end(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.error("connected handler failed", client=session.id, exc_info=error)
         session.end(HandlerFailed())
 
@@ -86,7 +86,7 @@ async def disconnected(session: Session, reason: Disconnect) -> None:
     for handler in session.node.app.lifecycle["disconnected"]:
         try:
             await _wait_for(handler.function(ctx))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             log.error("disconnected handler failed", client=session.id, exc_info=error)
 
 

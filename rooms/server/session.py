@@ -230,7 +230,7 @@ class Session:
         """Start a task that ends with the connection."""
         self.nursery.start_soon(self._run_task, function, args)
 
-    def fail(self, command_id: Id | None, error: Exception) -> None:
+    def fail(self, command_id: Id | None, error: Exception | SystemExit) -> None:
         """Turn an error into what the client gets: a reply, a close code, or an apology."""
         if isinstance(error, Disconnect):
             self.end(error)
@@ -249,7 +249,7 @@ class Session:
             if not commands.NOW[type(command)](self, command):
                 return False
             self._errors = 0
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.fail(command.id, error)
         return True
 
@@ -257,7 +257,7 @@ class Session:
         try:
             await commands.perform(self, command)
             self._errors = 0
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.fail(command.id, error)
 
     async def _run_task(
@@ -269,7 +269,7 @@ class Session:
                 await function(*args)
             except Disconnect as error:
                 self.end(error)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 log.error("task failed", client=self.id, exc_info=error)
             finally:
                 del self._tasks[scope]

@@ -218,13 +218,17 @@ async def test_a_failing_handler_is_answered_and_the_connection_lives() -> None:
     def fail_now(ctx: Ctx) -> None:
         raise ZeroDivisionError("a secret detail")
 
+    @app.on("exit")
+    async def leave(ctx: Ctx) -> None:
+        raise SystemExit(3)
+
     @app.on("unsayable")
     async def unsayable(ctx: Ctx) -> object:
         return object()
 
     async with in_memory(app) as server:
         client = await server.connect()
-        for event in ("fail", "fail_now", "unsayable"):
+        for event in ("fail", "fail_now", "exit", "unsayable"):
             error = await client.event(event)
             assert error["code"] == "internal"
             assert "secret" not in error["message"]
