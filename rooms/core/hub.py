@@ -71,8 +71,7 @@ class Hub:
         room = self.rooms.get(publication.room)
         if room is None:
             return
-        if isinstance(publication.position, Position):
-            room.position = publication.position
+        room.position = publication.position
         if room.members:
             self.tick.publish(room, Outgoing(publication))
         if room.listeners:

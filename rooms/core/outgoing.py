@@ -7,12 +7,17 @@ from rooms.protocol.dialects.base import Dialect
 
 
 class Outgoing:
-    """A message that each dialect encodes and frames at most once, whatever the members' number."""
+    """A message that each dialect encodes and frames at most once, whatever the members' number.
 
-    __slots__ = ("_frames", "message")
+    Attributes:
+        order: Its place among all that the tick collects.
+    """
+
+    __slots__ = ("_frames", "message", "order")
 
     def __init__(self, message: Message) -> None:
         self.message = message
+        self.order = 0
         self._frames: dict[Dialect, bytes] = {}
 
     def frame(self, dialect: Dialect) -> bytes:

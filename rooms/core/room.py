@@ -31,7 +31,7 @@ class Room:
     Attributes:
         members: By dialect, each with the tick's order at which it joined: it gets what came
             after.
-        pending: What was published in this tick, with its order.
+        pending: What was published in this tick.
         position: Of the last publication that was delivered here.
     """
 
@@ -43,7 +43,7 @@ class Room:
         self.members: dict[Dialect, dict[Member, int]] = {}
         self.listeners: list[Listener] = []
         self.roster = Roster()
-        self.pending: list[tuple[int, Outgoing]] = []
+        self.pending: list[Outgoing] = []
 
     def __repr__(self) -> str:
         return f"<Room {self.name!r}, {len(self)} members>"

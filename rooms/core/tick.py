@@ -24,7 +24,6 @@ def _nobody() -> None:
 
 
 Own = list[tuple[int, bytes]]
-Pending = list[tuple[int, Outgoing]]
 Batch = tuple[bytes, list[Member]]
 
 
@@ -40,7 +39,9 @@ class Tick:
         self.wake: Callable[[], object] = _nobody
         self._rooms: list[Room] = []
         self._own: dict[Member, Own] = {}
-        self._unwritten: deque[Batch] = deque()  # of a flush that has stopped on its way
+        # of a flush that has stopped on its way:
+        self._unwritten: deque[Batch] = deque()
+        self._own_unwritten: dict[Member, Own] = {}
 
     @property
     def waiting(self) -> bool:
@@ -49,12 +50,12 @@ class Tick:
 
     def publish(self, room: Room, outgoing: Outgoing) -> None:
         """Have ``outgoing`` written to everybody who is a member of ``room`` now."""
-        self.order += 1
+        self.order = outgoing.order = self.order + 1
         if not room.pending:
             if not self._rooms and not self._own:
                 self.wake()
             self._rooms.append(room)
-        room.pending.append((self.order, outgoing))
+        room.pending.append(outgoing)
 
     def send(self, member: Member, frames: bytes) -> None:
         """Have ``frames`` written to one client, after what it was to get before."""
@@ -85,8 +86,9 @@ class Tick:
             if member in members:
                 members.remove(member)
                 member.write(frames)
-        if own := self._own.pop(member, None):
-            member.write(_merge(own))
+        for own in (self._own_unwritten, self._own):
+            if alone := own.pop(member, None):
+                member.write(_merge(alone))
 
     def flush(self) -> Iterator[None]:
         """Write everything; stops after every `CHUNK` writes, so that others may run.
@@ -103,50 +105,55 @@ class Tick:
             if written >= CHUNK:
                 written = 0
                 yield
+        for member in tuple(self._own_unwritten):
+            if alone := self._own_unwritten.pop(member, None):
+                member.write(_merge(alone))
+                written += 1
+                if written == CHUNK:
+                    written = 0
+                    yield
 
     def _take(self) -> None:
         """Settle who gets which bytes now, before anything else can change."""
         rooms, self._rooms = self._rooms, []
         own, self._own = self._own, {}
         for room in rooms:
-            self._unwritten.extend(_batches(room, own))
-            room.pending = []
-        self._unwritten.extend((_merge(alone), [member]) for member, alone in own.items() if alone)
+            pending, room.pending = room.pending, []
+            for dialect, members in room.members.items():
+                receivers = _without_own(pending, members, own) if own else list(members)
+                if receivers:
+                    self._add_batch(_join(pending, dialect), receivers)
+        self._own_unwritten = own
+
+    def _add_batch(self, frames: bytes, receivers: list[Member]) -> None:
+        if len(receivers) <= CHUNK:
+            self._unwritten.append((frames, receivers))
+            return
+        for start in range(0, len(receivers), CHUNK):
+            self._unwritten.append((frames, receivers[start : start + CHUNK]))
 
 
-def _batches(room: Room, own: dict[Member, Own]) -> Iterator[Batch]:
-    """Yield a room's joined publications with those who get nothing else, a chunk at a time.
-
-    The others get the publications added to their ``own``.
-    """
-    for dialect, members in room.members.items():
-        if own:
-            _merge_room(room.pending, members, own)
-        receivers = [member for member in members if member not in own] if own else list(members)
-        if receivers:
-            frames = _join(room.pending, dialect)
-            for start in range(0, len(receivers), CHUNK):
-                yield frames, receivers[start : start + CHUNK]
-
-
-def _merge_room(pending: Pending, members: dict[Member, int], own: dict[Member, Own]) -> None:
-    """Add a room's publications to what some of its members are to get alone."""
+def _without_own(
+    pending: list[Outgoing], members: dict[Member, int], own: dict[Member, Own]
+) -> list[Member]:
+    """Return the members who get nothing else; the others' ``own`` gets what is pending, too."""
     fewer, more = (own, members) if len(own) < len(members) else (members, own)
     for member in fewer:
         if member in more:
             own[member].extend(_missing(pending, member, members[member]))
+    return [member for member in members if member not in own]
 
 
-def _join(pending: Pending, dialect: Dialect) -> bytes:
+def _join(pending: list[Outgoing], dialect: Dialect) -> bytes:
     if len(pending) == 1:
-        return pending[0][1].frame(dialect)
-    return b"".join([outgoing.frame(dialect) for _, outgoing in pending])
+        return pending[0].frame(dialect)
+    return b"".join([outgoing.frame(dialect) for outgoing in pending])
 
 
-def _missing(pending: Pending, member: Member, joined: int) -> Iterator[tuple[int, bytes]]:
+def _missing(pending: list[Outgoing], member: Member, joined: int) -> Iterator[tuple[int, bytes]]:
     """Yield what a member is to get of a room's pending publications."""
     dialect = member.dialect
-    return ((order, out.frame(dialect)) for order, out in pending if order > joined)
+    return ((out.order, out.frame(dialect)) for out in pending if out.order > joined)
 
 
 def _merge(own: Own) -> bytes:

@@ -140,7 +140,7 @@ class Publication(Struct, frozen=True, tag_field="type", tag="event", kw_only=Tr
     room: str
     payload: Raw
     sender: Origin | UnsetType = field(default=UNSET, name="from")
-    position: Position | UnsetType = UNSET
+    position: Position
 
 
 class Push(Struct, frozen=True, tag_field="type", tag="event", gc=False):

@@ -16,7 +16,10 @@ Message = tuple[int, bytes]
 """Opcode and unmasked payload."""
 
 _WHOLE_TEXT = FIN | TEXT
-_WHOLE_BINARY = FIN | BINARY
+_WHOLE = (FIN | TEXT, FIN | BINARY)
+_SMALLEST_FRAME = 6  # a header and a masking key
+_LENGTHS = {126: (8, 126), 127: (14, 65536)}
+"""Of a length's marker: the bytes before the payload, the least that it may be used for."""
 PIECE = 1024
 """Bytes that are looked at together once a frame has left the fast lane."""
 
@@ -91,13 +94,16 @@ class FrameParser:
 
     def feed(self, data: bytes) -> list[Message]:
         """Take what was read; return the messages that are complete now, in order."""
-        self._buffer = self._buffer + data if self._buffer else data
-        if len(self._buffer) < self._wanted:
-            return []
+        if self._buffer:
+            data = self._buffer + data
+            if len(data) < self._wanted:
+                self._buffer = data
+                return []
         if self._lane is not Lane.FAST or self._passing:
+            self._buffer = data
             return self._sort_pieces()
-        messages = self._take_whole()
-        return messages if self._wanted or not self._buffer else messages + self._sort_pieces()
+        messages = self._take_whole(data)
+        return messages + self._sort_pieces() if self._buffer and not self._wanted else messages
 
     def resume(self) -> list[Message]:
         """Go on after a fragmented message has been delivered; as `feed`."""
@@ -143,33 +149,29 @@ class FrameParser:
         while True:
             self._pass_rest()
             if self._lane is Lane.FAST:
-                messages += self._take_whole()
+                messages += self._take_whole(self._buffer)
             if not self._buffer or self._wanted or self._lane is Lane.HOLD or not self._divert():
                 return messages
 
-    def _take_whole(self) -> list[Message]:
-        """Take whole data frames off the buffer, up to the first that is none.
+    def _take_whole(self, data: bytes) -> list[Message]:
+        """Take whole data frames off the front of ``data``; what is left becomes the buffer.
 
         This is the hot path: one loop, and nothing is called but ``unmask``.
         """
         messages: list[Message] = []
-        data, start, size, limit = self._buffer, 0, len(self._buffer), self._message_bytes
-        self._wanted = 0
-        while size - start >= 2:
-            first, second = data[start], data[start + 1]
-            if second < _MASKED or (first != _WHOLE_TEXT and first != _WHOLE_BINARY):
-                break
-            length, body = second & 0x7F, start + 6
-            if length >= 126:
-                body, least = (start + 8, 126) if length == 126 else (start + 14, 65536)
-                length = int.from_bytes(data[start + 2 : body - 4], "big")
-                if body - 4 <= size and not least <= length <= limit:
+        start, size, limit = 0, len(data), self._message_bytes
+        while size - start >= _SMALLEST_FRAME:
+            first, length, body = data[start], data[start + 1] - _MASKED, start + 6
+            if length == 126:
+                length, body = data[start + 2] << 8 | data[start + 3], start + 8
+                if length < 126:
+                    break
+            elif length == 127:
+                length, body = int.from_bytes(data[start + 2 : start + 10], "big"), start + 14
+                if length < 65536:
                     break
             end = body + length
-            if end > size and (body - 4 > size or length <= limit):
-                self._wanted = (end if body - 4 <= size else body - 4) - start
-                break
-            if length > limit:
+            if first not in _WHOLE or not 0 <= length <= limit or end > size:
                 break
             payload = unmask(data[body:end], data[body - 4 : body])
             if first == _WHOLE_TEXT and not payload.isascii() and not _is_utf8(payload):
@@ -177,8 +179,20 @@ class FrameParser:
                 break
             messages.append((first & 0xF, payload))
             start = end
-        self._buffer = data[start:] if start else data
+        self._buffer = data[start:] if start < size else b""
+        self._wanted = self._size_wanted() if self._buffer and self._lane is Lane.FAST else 0
         return messages
+
+    def _size_wanted(self) -> int:
+        """Return the size of the whole data frame that is still coming, 0 if it will be none."""
+        data = self._buffer
+        if data[0] not in _WHOLE or (len(data) > 1 and data[1] < _MASKED):
+            return 0
+        size = _frame_size(data) if len(data) > 1 else None
+        if size is None:
+            return len(data) + 1  # looking again pays as soon as the header is there
+        header, least = _LENGTHS.get(data[1] & 0x7F, (6, 0))
+        return size if least <= size - header <= self._message_bytes else 0
 
     def _divert(self) -> bool:
         """Send the frame that begins the buffer where it belongs, once its header is there."""
@@ -225,10 +239,10 @@ def _frame_size(data: bytes) -> int | None:
     length = data[1] & 0x7F
     if length < 126:
         return 6 + length
-    body = 8 if length == 126 else 14
-    if len(data) < body - 4:
+    header, _ = _LENGTHS[length]
+    if len(data) < header - 4:
         return None
-    return body + int.from_bytes(data[2 : body - 4], "big")
+    return header + int.from_bytes(data[2 : header - 4], "big")
 
 
 def _is_utf8(data: bytes) -> bool:

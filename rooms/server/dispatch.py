@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from rooms.errors import Disconnect, HandlerFailed, UnknownEvent
-from rooms.protocol.commands import Position, Reply, SendEvent
+from rooms.protocol.commands import Reply, SendEvent
 from rooms.protocol.names import check_event
 from rooms.server.context import Context
 from rooms.server.handlers import Handler
@@ -38,13 +38,13 @@ def event_now(session: Session, command: SendEvent) -> bool:
         _answer(session, command, _call(_context(session, command, handler), handler))
         return True
     room = _relayed(session, command)
+    broker = session.node.broker
     try:
-        position = session.node.broker.publish_nowait(
-            room, command.event, command.payload, session.origin
-        )
+        position = broker.publish_nowait(room, command.event, command.payload, session.origin)
     except trio.WouldBlock:
         return False
-    _published(session, command, position)
+    if command.id is not None:
+        session.say(Reply(id=command.id, position=position))
     return True
 
 
@@ -127,7 +127,8 @@ async def _relay(session: Session, command: SendEvent, room: str, ctx: Context[A
     """Publish an event as it came; the innermost of the middleware's calls."""
     broker = session.node.broker
     position = await broker.publish(room, command.event, command.payload, session.origin)
-    _published(session, command, position)
+    if command.id is not None:
+        session.say(Reply(id=command.id, position=position))
 
 
 def _relayed(session: Session, command: SendEvent) -> str:
@@ -151,11 +152,6 @@ def _answer(session: Session, command: SendEvent, answer: Any) -> None:
         session.say(Reply(id=command.id))
     else:
         session.say(Reply(id=command.id, payload=answer))
-
-
-def _published(session: Session, command: SendEvent, position: Position) -> None:
-    if command.id is not None:
-        session.say(Reply(id=command.id, position=position))
 
 
 async def _wait_for(result: Any) -> Any:

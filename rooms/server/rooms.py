@@ -111,7 +111,7 @@ class RoomHandle:
 
 def _delivered(publication: Publication) -> Delivered | None:
     """Return what a subscriber gets, or nothing for JSON that no Python number can hold."""
-    sender, position = publication.sender, publication.position
+    sender = publication.sender
     try:
         payload = msgspec.json.decode(publication.payload)
     except (msgspec.MsgspecError, RecursionError):
@@ -122,5 +122,5 @@ def _delivered(publication: Publication) -> Delivered | None:
         payload=payload,
         room=publication.room,
         sender=sender if isinstance(sender, Origin) else None,
-        position=position if isinstance(position, Position) else Position("", 0),
+        position=publication.position,
     )

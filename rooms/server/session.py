@@ -15,7 +15,6 @@ from rooms.errors import Disconnect, Internal, LimitExceeded, NotMember, Request
 from rooms.protocol.commands import (
     Command,
     ErrorReply,
-    Id,
     Limits,
     Message,
     Origin,
@@ -109,15 +108,18 @@ class Session:
         if self._over or self.reason is not None:
             return
         self.received += 1
+        command = None
         try:
             command = self.dialect.decode(payload, opcode == BINARY)
-        except RequestError as error:
-            self.fail(error.id, error)
+            if not self._busy and commands.NOW[type(command)](self, command):
+                self._errors = 0
+                return
+        except (Exception, SystemExit) as error:
+            self.fail(command, error)
             return
-        if self._busy or not self._try_now(command):
-            self._busy = True
-            self._inbox.put(command)
-            self.full = self._inbox.full
+        self._busy = True
+        self._inbox.put(command)
+        self.full = self._inbox.full
 
     def ended(self, clean: bool) -> None:
         """Handle no more than what came before the peer's goodbye, or nothing if it had none."""
@@ -230,35 +232,31 @@ class Session:
         """Start a task that ends with the connection."""
         self.nursery.start_soon(self._run_task, function, args)
 
-    def fail(self, command_id: Id | None, error: Exception | SystemExit) -> None:
-        """Turn an error into what the client gets: a reply, a close code, or an apology."""
+    def fail(self, command: Command | None, error: Exception | SystemExit) -> None:
+        """Turn an error into what the client gets: a reply, a close code, or an apology.
+
+        Args:
+            command: What failed; None if the frame held none.
+        """
         if isinstance(error, Disconnect):
             self.end(error)
             return
         if not isinstance(error, RequestError):
             log.error("handler failed", client=self.id, exc_info=error)
             error = Internal()
+        command_id = error.id if command is None else command.id
         shown = UNSET if command_id is None else command_id
         self.say(ErrorReply(id=shown, code=error.code, message=error.message))
         self._errors += 1
         if self._errors > self.node.settings.errors_in_a_row:
             self.end(TooManyErrors())
 
-    def _try_now(self, command: Command) -> bool:
-        try:
-            if not commands.NOW[type(command)](self, command):
-                return False
-            self._errors = 0
-        except (Exception, SystemExit) as error:
-            self.fail(command.id, error)
-        return True
-
     async def _perform(self, command: Command) -> None:
         try:
             await commands.perform(self, command)
             self._errors = 0
         except (Exception, SystemExit) as error:
-            self.fail(command.id, error)
+            self.fail(command, error)
 
     async def _run_task(
         self, function: Callable[..., Awaitable[object]], args: tuple[Any, ...]

@@ -147,7 +147,7 @@ class BrokerSuite(ABC):
             for node in nodes:
                 await node.wait_for("a", "last")
                 got = [each.position for each in node.delivered]
-                assert got == sorted(got)  # type: ignore[type-var]  # all of one epoch
+                assert got == sorted(got)  # all of one epoch
                 assert got[-1] in positions
             assert all(node.events("a") == nodes[0].events("a") for node in nodes)
 

@@ -195,11 +195,11 @@ class FrameStream(trio.abc.Stream):
         receiver.heard = True
         if self._waiting:
             messages, self._waiting = self._waiting + messages, []
-        for place, (opcode, payload) in enumerate(messages):
+        for message in messages:
             if receiver.full:
-                self._waiting = messages[place:]
-                break
-            receiver.receive(opcode, payload)
+                self._waiting.append(message)
+            else:
+                receiver.receive(*message)
         if self._parser.diverted or receiver.full:
             self._look_around()
 

@@ -247,8 +247,15 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
         },
     ),
     (
-        Publication(event="e", room="r", payload=Raw(b"1"), sender=Origin("c7")),
-        {"type": "event", "event": "e", "room": "r", "payload": 1, "from": {"client": "c7"}},
+        Publication(event="e", room="r", payload=Raw(b"1"), sender=Origin("c7"), position=E1_42),
+        {
+            "type": "event",
+            "event": "e",
+            "room": "r",
+            "payload": 1,
+            "from": {"client": "c7"},
+            "position": ["e1", 42],
+        },
     ),
     (
         Push("hello", Raw(b'{"you":"c7"}')),
