@@ -19,7 +19,7 @@ def chat_app() -> App:
 
     @app.on("rooms")
     def list_rooms(ctx: Context[Any]) -> list[dict[str, Any]]:
-        rooms = [ctx.app.room(name) for name in ctx.app.rooms]
+        rooms = [ctx.app.room(name) for name in ctx.app.room_names]
         rooms.sort(key=lambda room: (-room.count, room.name))
         return [{"room": room.name, "count": room.count} for room in rooms[:LISTED_ROOMS]]
 

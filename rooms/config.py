@@ -40,11 +40,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
     message_bytes: Count = 65536
     rooms_per_client: Count = 128
+    filters_per_client: Count = 32
     head_bytes: Count = 16384
     head_seconds: Seconds = 10
     ping_seconds: Seconds = 25
     pong_seconds: Seconds = 10
     presence_seconds: Seconds = 0.25
+    history_messages: Annotated[int, Meta(ge=0)] = 100
+    history_seconds: Seconds = 300
+    recovery_messages: Count = 1000
+    recovery_bytes: Count = 512 * 1024
     outbox_bytes: Count = 1024 * 1024
     outbox_writes: Count = 1024
     inbox_messages: Count = 64

@@ -106,6 +106,33 @@ class Unauthorized(RequestError):
     code = "unauthorized"
 
 
+class Unrecoverable(RequestError):
+    """What was missed cannot be told in full: load the room anew.
+
+    Args:
+        reason: ``epoch_changed``, ``too_old`` or ``too_many``.
+    """
+
+    code = "unrecoverable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(_UNRECOVERABLE[reason])
+        self.reason = reason
+
+
+_UNRECOVERABLE = {
+    "epoch_changed": "That position is not of this room's present life; load the room anew.",
+    "too_old": "Some of what came after that position is not kept any more; load the room anew.",
+    "too_many": "Too much came after that position; load the room anew, or page its history.",
+}
+
+
+class Unavailable(RequestError):
+    """The server cannot do that for the moment; try again."""
+
+    code = "unavailable"
+
+
 class Internal(RequestError):
     """The server failed to handle this; it is in its log."""
 

@@ -9,18 +9,41 @@ from contextlib import AbstractAsyncContextManager
 import trio
 from msgspec import Raw
 
+from rooms.core.history import NOTHING, Page, Retention
 from rooms.protocol.commands import Origin, Position, Publication
+from rooms.protocol.topics import Filter
 
 Deliver = Callable[[Publication], None]
 """Takes each publication of the subscribed rooms; never blocks and never raises."""
 
+Retain = Callable[[str], Retention]
+"""Says how much of a room is to be kept."""
+
+KEY_SECONDS = 300
+"""How long the key of a publication is remembered."""
+
+KEYS = 100_000
+"""The most keys that are remembered; then the oldest are forgotten early."""
+
+
+def retain_nothing(room: str) -> Retention:
+    """Keep no history."""
+    return NOTHING
+
 
 class Broker(ABC):
-    """Carries publications between nodes and gives each its position.
+    """Carries publications between nodes, gives each its position and keeps the last of them.
 
-    Every publication of a subscribed room is delivered, the publisher's own node included, with
-    its position, in the order of the positions, which is the same on all nodes.  Offsets count
-    up by one; a new epoch means that the broker lost the count.  Rooms do not know of each other.
+    Every publication of a subscribed room, or of a room that a followed filter names, is delivered
+    once, on the publisher's own node too, with its position, in the order of the positions, which
+    is the same on all nodes.  Offsets count up by one; a new epoch means that the broker lost the
+    count.  Rooms do not know of each other.
+
+    Of a room that is to be kept, the last publications can be had as pages: always a run without
+    a gap.  What is lost changes the epoch, so nobody can take a gap for silence.
+
+    A publication with a key that was published in the same room less than `KEY_SECONDS` ago is
+    not published again: its first position is returned.
 
     Both halves of each call exist because a member must never wait: the ``_nowait`` half does the
     whole work at once or raises `trio.WouldBlock` without having done anything, and then the
@@ -28,8 +51,14 @@ class Broker(ABC):
     """
 
     @abstractmethod
-    def open(self, deliver: Deliver) -> AbstractAsyncContextManager[None]:
-        """Be connected while the block runs; ``deliver`` is called from inside it only."""
+    def open(
+        self, deliver: Deliver, retain: Retain = retain_nothing
+    ) -> AbstractAsyncContextManager[None]:
+        """Be connected while the block runs; ``deliver`` is called from inside it only.
+
+        Raises:
+            ConfigError: It cannot be connected; the message says why and what to do.
+        """
 
     @abstractmethod
     def subscribe_nowait(self, room: str) -> Position:
@@ -44,15 +73,54 @@ class Broker(ABC):
         """Have nothing more of ``room`` delivered; it need not be subscribed."""
 
     @abstractmethod
+    def follow_nowait(self, rooms: Filter) -> None:
+        """Have what is published in any of these rooms delivered from now on.
+
+        Raises:
+            trio.WouldBlock: It cannot be done at once; await `follow`.
+        """
+
+    @abstractmethod
+    def unfollow(self, rooms: Filter) -> None:
+        """Undo `follow`; the filter need not be followed."""
+
+    @abstractmethod
     def publish_nowait(
-        self, room: str, event: str, payload: Raw, sender: Origin | None = None
+        self,
+        room: str,
+        event: str,
+        payload: Raw,
+        sender: Origin | None = None,
+        key: str | None = None,
     ) -> Position:
         """Publish and return the position, after the broker holds the publication.
 
         It may be delivered before this returns.
 
+        Args:
+            key: Names the publication, in this room, for whoever publishes it again.
+
         Raises:
             trio.WouldBlock: It cannot be done at once; await `publish`.
+            Unavailable: It cannot be done for the moment; nothing was published.
+        """
+
+    @abstractmethod
+    def history_nowait(
+        self,
+        room: str,
+        limit: int,
+        since: Position | None = None,
+        before: Position | None = None,
+        newest_first: bool = False,
+    ) -> Page:
+        """Return a page of what was published in ``room``, as `Stream.page` does.
+
+        Raises:
+            trio.WouldBlock: It cannot be done at once; await `history`.
+            Unrecoverable: Something after ``since`` is not kept, or a position is of another
+                epoch.
+            Unavailable: It cannot be done for the moment.
         """
 
     async def subscribe(self, room: str) -> Position:
@@ -60,9 +128,31 @@ class Broker(ABC):
         await trio.lowlevel.checkpoint()
         return self.subscribe_nowait(room)
 
+    async def follow(self, rooms: Filter) -> None:
+        """As `follow_nowait`, waiting where that would block."""
+        await trio.lowlevel.checkpoint()
+        self.follow_nowait(rooms)
+
     async def publish(
-        self, room: str, event: str, payload: Raw, sender: Origin | None = None
+        self,
+        room: str,
+        event: str,
+        payload: Raw,
+        sender: Origin | None = None,
+        key: str | None = None,
     ) -> Position:
         """As `publish_nowait`, waiting where that would block."""
         await trio.lowlevel.checkpoint()
-        return self.publish_nowait(room, event, payload, sender)
+        return self.publish_nowait(room, event, payload, sender, key)
+
+    async def history(
+        self,
+        room: str,
+        limit: int,
+        since: Position | None = None,
+        before: Position | None = None,
+        newest_first: bool = False,
+    ) -> Page:
+        """As `history_nowait`, waiting where that would block."""
+        await trio.lowlevel.checkpoint()
+        return self.history_nowait(room, limit, since, before, newest_first)

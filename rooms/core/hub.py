@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from rooms.core.filters import FilterTree
 from rooms.core.outgoing import Outgoing
 from rooms.core.room import Listener, Member, Room
 from rooms.core.tick import Tick
 from rooms.errors import AlreadyJoined, NotMember
 from rooms.protocol.commands import Position, Presence, PresenceChange, Publication
+from rooms.protocol.topics import Filter
 
 PRESENCE_USERS = 100
 """The most users that one frame names; counts are exact whatever the number."""
@@ -22,6 +24,7 @@ class Hub:
         self.tick = tick
         self.rooms: dict[str, Room] = {}
         self.changed_rosters: dict[Room, None] = {}
+        self._followers: FilterTree[dict[Member, None]] = FilterTree()
 
     def open_room(self, name: str, position: Position) -> Room:
         """Return the room, new at ``position`` if nobody here was in it."""
@@ -69,6 +72,8 @@ class Hub:
     def deliver(self, publication: Publication) -> None:
         """Give a publication to everybody here who is in its room."""
         room = self.rooms.get(publication.room)
+        if self._followers:
+            self._tell_followers(room, publication)
         if room is None:
             return
         room.position = publication.position
@@ -77,6 +82,31 @@ class Hub:
         if room.listeners:
             for listener in tuple(room.listeners):
                 listener(publication)
+
+    def follow(self, rooms: Filter, member: Member) -> None:
+        """Have ``member`` told what is published in the rooms that a filter names."""
+        followers = self._followers.get(rooms)
+        if followers is None:
+            self._followers.set(rooms, {member: None})
+        else:
+            followers[member] = None
+
+    def unfollow(self, rooms: Filter, member: Member) -> None:
+        """Undo `follow`; it need not have been done."""
+        followers = self._followers.get(rooms) or {}
+        followers.pop(member, None)
+        if not followers:
+            self._followers.remove(rooms)
+
+    def _tell_followers(self, room: Room | None, publication: Publication) -> None:
+        """Tell everybody who follows the room, once, and nobody who is in it."""
+        outgoing = Outgoing(publication)
+        found: dict[Member, None] = {}
+        for followers in self._followers.match(publication.room):
+            found |= followers
+        for member in found:
+            if room is None or member not in room:
+                self.tick.send(member, outgoing.frame(member.dialect))
 
     def tell_presence(self) -> None:
         """Tell the members of every room whose users changed, once."""
@@ -92,4 +122,10 @@ class Hub:
 
 
 def _change(room: Room, joined: Presence, left: Presence) -> PresenceChange:
-    return PresenceChange(room=room.name, joined=joined, left=left, count=len(room.roster))
+    return PresenceChange(
+        room=room.name,
+        joined=joined,
+        left=left,
+        count=len(room.roster),
+        position=room.position,
+    )

@@ -10,6 +10,9 @@ from rooms.core.presence import Roster
 from rooms.protocol.commands import Position, Publication
 from rooms.protocol.dialects.base import Dialect
 
+NOWHERE = Position("", 0)
+"""Where a room stands before the broker has said it."""
+
 Listener = Callable[[Publication], None]
 
 
@@ -69,6 +72,11 @@ class Room:
         if not members:
             del self.members[member.dialect]
         return order
+
+    def settle(self, position: Position) -> None:
+        """Note where the broker says that the room stood, unless it has moved on since."""
+        if self.position < position or self.position.epoch != position.epoch:
+            self.position = position
 
     @property
     def empty(self) -> bool:

@@ -68,7 +68,7 @@ class AdminApi:
             "python": platform.python_version(),
             "started_at": self._started_at,
             "uptime": time.time() - self._started_at,
-            "rooms": len(self._app.rooms),
+            "rooms": len(self._app.room_names),
             "clients": len(self._app.clients),
         }
         return json_response(content)
@@ -76,14 +76,14 @@ class AdminApi:
     async def rooms(self) -> Response:
         """List the rooms by name."""
         room_filter = parse_filter(request.args.get("filter") or "#")
-        names = (name for name in self._app.rooms if room_filter.matches(name))
+        names = (name for name in self._app.room_names if room_filter.matches(name))
         page, following = page_of(names, str)
         views = [room_view(self._app.room(name)) for name in page]
         return json_response({"rooms": views, "next": following})
 
     async def room(self, name: str) -> Response:
         """Show one room and its members."""
-        if name not in self._app.rooms:
+        if name not in self._app.room_names:
             raise ApiError(404, "not_found", f"There is no room {name!r} with members.")
         room = self._app.room(name)
         page, following = page_of(room.members, lambda member: member.id, client_order)

@@ -7,13 +7,17 @@ passes through is neither parsed nor built again.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 NULL = Raw(b"null")
 Id = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=64)]
 """A client's own number or text that ties a reply to its command."""
+
+
+Key = Annotated[str, Meta(min_length=1, max_length=128)]
+Limit = Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Position(Struct, frozen=True, array_like=True, gc=False, order=True):
@@ -59,9 +63,16 @@ class Auth(CommandBase, frozen=True, tag="auth"):
 
 
 class Join(CommandBase, frozen=True, tag="join", kw_only=True):
-    """Become a member of a room."""
+    """Become a member of a room, and be told what was missed.
+
+    Attributes:
+        since: The last position that the client has seen of the room.
+        must_recover: Do not join if what was missed cannot be told in full.
+    """
 
     room: str
+    since: Position | None = None
+    must_recover: bool = False
 
 
 class Leave(CommandBase, frozen=True, tag="leave", kw_only=True):
@@ -71,17 +82,58 @@ class Leave(CommandBase, frozen=True, tag="leave", kw_only=True):
 
 
 class SendEvent(CommandBase, frozen=True, tag="event", kw_only=True):
-    """An event, to a room or to the server."""
+    """An event, to a room or to the server.
+
+    Attributes:
+        key: The sender's own name for what it publishes: sent again, it is published once.
+    """
 
     event: str
     room: str | None = None
     payload: Raw = NULL
+    key: Key | None = None
 
 
 class ListPresence(CommandBase, frozen=True, tag="presence", kw_only=True):
-    """Ask who is in a room."""
+    """Ask who is in a room.
+
+    Attributes:
+        after: The last user of the page before, to get the next one.
+        limit: The most users in the answer.
+    """
 
     room: str
+    after: str | None = None
+    limit: Limit = 100
+
+
+class ListHistory(CommandBase, frozen=True, tag="history", kw_only=True):
+    """Ask what was published in a room, the newest first or the oldest.
+
+    Attributes:
+        since: Only what came after.
+        before: Only what came before.
+        order: ``newest`` or ``oldest`` first; if not given, the oldest if there is a ``since``.
+        limit: The most publications in the answer.
+    """
+
+    room: str
+    since: Position | None = None
+    before: Position | None = None
+    order: Literal["newest", "oldest"] | None = None
+    limit: Limit = 50
+
+
+class Subscribe(CommandBase, frozen=True, tag="subscribe", kw_only=True):
+    """Get the events of all rooms that a filter names, without being in them."""
+
+    filter: str
+
+
+class Unsubscribe(CommandBase, frozen=True, tag="unsubscribe", kw_only=True):
+    """Undo `Subscribe`."""
+
+    filter: str
 
 
 class Ping(CommandBase, frozen=True, tag="ping"):
@@ -92,7 +144,18 @@ class Pong(CommandBase, frozen=True, tag="pong"):
     """A sign of life."""
 
 
-Command = Auth | Join | Leave | SendEvent | ListPresence | Ping | Pong
+Command = (
+    Auth
+    | Join
+    | Leave
+    | SendEvent
+    | ListPresence
+    | ListHistory
+    | Subscribe
+    | Unsubscribe
+    | Ping
+    | Pong
+)
 
 
 # What the server says.
@@ -121,18 +184,6 @@ class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
     limits: Limits
 
 
-class Reply(Struct, frozen=True, tag_field="type", tag="reply", kw_only=True):
-    """The one answer to a command that carried an id."""
-
-    id: Id
-    room: str | UnsetType = UNSET
-    position: Position | UnsetType = UNSET
-    payload: Any | UnsetType = UNSET
-    user: User | UnsetType = UNSET
-    presence: Presence | UnsetType = UNSET
-    count: int | UnsetType = UNSET
-
-
 class Publication(Struct, frozen=True, tag_field="type", tag="event", kw_only=True, gc=False):
     """An event on its way to every member of a room."""
 
@@ -143,6 +194,38 @@ class Publication(Struct, frozen=True, tag_field="type", tag="event", kw_only=Tr
     position: Position
 
 
+class Reply(Struct, frozen=True, tag_field="type", tag="reply", kw_only=True):
+    """The one answer to a command that carried an id.
+
+    Attributes:
+        recovered: Whether nothing is missing and nothing comes twice since the client's position.
+        missed: What was published since then, the oldest first.
+        reason: Why it is not recovered: ``epoch_changed``, ``too_old`` or ``too_many``.
+        more: Whether there is more: `Missed` frames behind this one, or another page to ask for.
+    """
+
+    id: Id
+    room: str | UnsetType = UNSET
+    position: Position | UnsetType = UNSET
+    payload: Any | UnsetType = UNSET
+    user: User | UnsetType = UNSET
+    presence: Presence | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    recovered: bool | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    missed: list[Publication] | UnsetType = UNSET
+    publications: list[Publication] | UnsetType = UNSET
+    more: bool | UnsetType = UNSET
+
+
+class Missed(Struct, frozen=True, tag_field="type", tag="missed", kw_only=True):
+    """More of what a client missed, in order, before anything new of that room."""
+
+    room: str
+    missed: list[Publication]
+    more: bool
+
+
 class Push(Struct, frozen=True, tag_field="type", tag="event", gc=False):
     """An event to one client."""
 
@@ -151,12 +234,17 @@ class Push(Struct, frozen=True, tag_field="type", tag="event", gc=False):
 
 
 class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence", kw_only=True):
-    """Users who came with their first or went with their last connection."""
+    """Users who came with their first or went with their last connection.
+
+    Attributes:
+        position: Where the room stood when it was so; a list with a later one is newer.
+    """
 
     room: str
     joined: Presence
     left: Presence
     count: int
+    position: Position
 
 
 class ErrorReply(Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
@@ -165,6 +253,8 @@ class ErrorReply(Struct, frozen=True, tag_field="type", tag="error", kw_only=Tru
     id: Id | UnsetType = UNSET
     code: str
     message: str
+    reason: str | UnsetType = UNSET
+    retry_after: float | UnsetType = UNSET
 
 
 class PongReply(Struct, frozen=True, tag_field="type", tag="pong", kw_only=True):
@@ -173,4 +263,4 @@ class PongReply(Struct, frozen=True, tag_field="type", tag="pong", kw_only=True)
     id: Id | UnsetType = UNSET
 
 
-Message = Welcome | Reply | Publication | Push | PresenceChange | ErrorReply | PongReply
+Message = Welcome | Reply | Missed | Publication | Push | PresenceChange | ErrorReply | PongReply

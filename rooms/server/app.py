@@ -14,6 +14,7 @@ from rooms.server.client import Client
 from rooms.server.context import Context
 from rooms.server.handlers import Handler, Handlers, make_handler
 from rooms.server.node import Node
+from rooms.server.options import Options, room_options
 from rooms.server.rooms import RoomHandle
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,6 +48,7 @@ class App:
         self.lifecycle: dict[str, list[Handler]] = {hook: [] for hook in HOOKS}
         self.middlewares: list[Middleware] = []
         self._error_handlers: dict[type[Exception], ErrorHandler] = {}
+        self.options = Options()
         self._lifespans: list[Lifespan] = [] if lifespan is None else [lifespan]
         self._node: Node | None = None
 
@@ -93,6 +95,22 @@ class App:
 
         return register
 
+    def rooms(self, rooms: str, *, history: int | None = None, ttl: float | None = None) -> None:
+        """Say how the rooms that a filter names are kept: ``app.rooms("chat/#", history=1000)``.
+
+        What is not said is left to the settings; of several that name a room, the last one holds.
+
+        Args:
+            rooms: A filter by the rules of MQTT; ``"#"`` is every room.
+            history: How many publications are kept; 0 turns it off.
+            ttl: For how many seconds each is kept.
+
+        Raises:
+            InvalidFilter: ``rooms`` is not a filter.
+            ValueError: A number is out of its range.
+        """
+        self.options.add(room_options(rooms, history, ttl))
+
     def include(self, other: App, prefix: str = "") -> None:
         """Take over the handlers of ``other``, with ``prefix`` before their events' names.
 
@@ -106,6 +124,8 @@ class App:
             self._register(handler.renamed(prefix + handler.event))
         for hook in HOOKS:
             self.lifecycle[hook] += other.lifecycle[hook]
+        for options in other.options:
+            self.options.add(options)
         for kind, function in other._error_handlers.items():
             self.on_error(kind)(function)
         self.middlewares += other.middlewares
@@ -137,7 +157,7 @@ class App:
         return self.node.clients
 
     @property
-    def rooms(self) -> list[str]:
+    def room_names(self) -> list[str]:
         """The names of all rooms that somebody on this node is in, sorted."""
         return sorted(self.node.hub.rooms)
 

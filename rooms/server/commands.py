@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
+from msgspec.structs import replace
 
+from rooms.core.history import Page
 from rooms.core.hub import PRESENCE_USERS
 from rooms.core.room import Room
-from rooms.errors import Unauthorized
+from rooms.errors import Malformed, Unauthorized, Unrecoverable
 from rooms.protocol.commands import (
     Auth,
     Command,
     Join,
     Leave,
+    ListHistory,
     ListPresence,
+    Missed,
     Ping,
     Pong,
     PongReply,
+    Position,
     Reply,
     SendEvent,
+    Subscribe,
+    Unsubscribe,
 )
+from rooms.protocol.topics import parse_filter
 from rooms.server import dispatch
+from rooms.server.recovery import Recovery, pages, recover, recover_now
 
 if TYPE_CHECKING:
     from rooms.server.session import Session
@@ -36,29 +45,64 @@ async def perform(session: Session, command: Command) -> None:
     """
     if isinstance(command, SendEvent):
         await dispatch.event(session, command)
-    elif not NOW[type(command)](session, command) and isinstance(command, Join):
-        _joined(session, command, await session.join(command.room))
+    elif not NOW[type(command)](session, command):
+        await LATER[type(command)](session, command)
 
 
 def _join_now(session: Session, command: Join) -> bool:
+    session.check_join(command.room)
+    recovery = None
     try:
+        if command.since is not None:
+            recovery = recover_now(session.node, command.room, command.since)
+            _check_recovery(command, recovery)
         room = session.join_now(command.room)
     except trio.WouldBlock:
         return False
-    _joined(session, command, room)
+    _joined(session, command, room, recovery)
     return True
 
 
-def _joined(session: Session, command: Join, room: Room) -> None:
-    if command.id is not None:
-        reply = Reply(
-            id=command.id,
-            room=room.name,
-            position=room.position,
-            presence=room.roster.page(PRESENCE_USERS),
-            count=len(room.roster),
-        )
+async def _join(session: Session, command: Join) -> None:
+    room = await session.open_room(command.room)
+    try:
+        recovery = None
+        if command.since is not None:
+            recovery = await recover(session.node, room, command.since)
+            _check_recovery(command, recovery)
+        session.enter(room)
+    finally:
+        session.node.release_room(room)
+    _joined(session, command, room, recovery)
+
+
+def _check_recovery(command: Join, recovery: Recovery) -> None:
+    if command.id is None:
+        raise Malformed("What was missed is told in the reply, so `since` needs an `id`.")
+    if command.must_recover and recovery.reason is not None:
+        raise Unrecoverable(recovery.reason)
+
+
+def _joined(session: Session, command: Join, room: Room, recovery: Recovery | None) -> None:
+    """Tell a new member where the room stands, and what it missed, a page a frame."""
+    if command.id is None:
+        return
+    reply = Reply(
+        id=command.id,
+        room=room.name,
+        position=room.position,
+        presence=room.roster.page(PRESENCE_USERS),
+        count=len(room.roster),
+    )
+    if recovery is None:
         session.say(reply)
+    elif recovery.reason is not None:
+        session.say(replace(reply, recovered=False, reason=recovery.reason))
+    else:
+        first, *others = pages(recovery.missed)
+        session.say(replace(reply, recovered=True, missed=first, more=bool(others)))
+        for number, page in enumerate(others, 1):
+            session.say(Missed(room=room.name, missed=page, more=number < len(others)))
 
 
 def _leave_now(session: Session, command: Leave) -> bool:
@@ -75,6 +119,56 @@ def _presence_now(session: Session, command: ListPresence) -> bool:
         page, total = room.roster.page(PRESENCE_USERS), len(room.roster)
         session.say(Reply(id=command.id, room=room.name, presence=page, count=total))
     return True
+
+
+def _history_now(session: Session, command: ListHistory) -> bool:
+    session.membership(command.room)
+    try:
+        page = session.node.broker.history_nowait(*_asked(command))
+    except trio.WouldBlock:
+        return False
+    _say_history(session, command, page)
+    return True
+
+
+async def _history(session: Session, command: ListHistory) -> None:
+    _say_history(session, command, await session.node.broker.history(*_asked(command)))
+
+
+def _asked(command: ListHistory) -> tuple[str, int, Position | None, Position | None, bool]:
+    newest = command.order == "newest" or (command.order is None and command.since is None)
+    return command.room, command.limit, command.since, command.before, newest
+
+
+def _say_history(session: Session, command: ListHistory, page: Page) -> None:
+    """Answer with as much of a page as one frame takes."""
+    if command.id is not None:
+        first, *others = pages(page.publications)
+        reply = Reply(
+            id=command.id,
+            room=command.room,
+            position=page.position,
+            publications=first,
+            more=page.more or bool(others),
+        )
+        session.say(reply)
+
+
+async def _subscribe(session: Session, command: Subscribe) -> None:
+    await session.follow(parse_filter(command.filter))
+    if command.id is not None:
+        session.say(Reply(id=command.id))
+
+
+def _unsubscribe_now(session: Session, command: Unsubscribe) -> bool:
+    session.unfollow(parse_filter(command.filter))
+    if command.id is not None:
+        session.say(Reply(id=command.id))
+    return True
+
+
+def _wait(session: Session, command: Command) -> bool:
+    return False
 
 
 def _auth_now(session: Session, command: Auth) -> bool:
@@ -103,10 +197,20 @@ NOW: dict[type[Command], Callable[[Session, Any], bool]] = {
     Auth: _auth_now,
     Join: _join_now,
     Leave: _leave_now,
+    ListHistory: _history_now,
     ListPresence: _presence_now,
     Ping: _ping_now,
     Pong: _pong_now,
     SendEvent: dispatch.event_now,
+    Subscribe: _wait,
+    Unsubscribe: _unsubscribe_now,
 }
 """What each command does at once: each says whether that was all, or whether it takes waiting, and
 raises a RequestError where it may not be done."""
+
+LATER: dict[type[Command], Callable[[Session, Any], Awaitable[None]]] = {
+    Join: _join,
+    ListHistory: _history,
+    Subscribe: _subscribe,
+}
+"""The rest of what could not be done at once."""

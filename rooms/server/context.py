@@ -32,6 +32,8 @@ class Context(Generic[P]):
         event: Its name.
         payload: Decoded and validated as the handler's ``Context[...]`` asks.
         room: Where it was sent, if it was sent to a room; the client is a member of it.
+        key: Of an event that its sender may send again: pass it on to ``ctx.room.publish`` and
+            what is published is published once.
         reason: Why the connection ended; only in ``disconnected``.
     """
 
@@ -40,6 +42,7 @@ class Context(Generic[P]):
     event: str
     payload: P
     room: RoomHandle | None = None
+    key: str | None = None
     reason: Disconnect | None = None
 
     async def send(self, event: str, payload: Any = None) -> None:

@@ -38,9 +38,9 @@ def event_now(session: Session, command: SendEvent) -> bool:
         _answer(session, command, _call(_context(session, command, handler), handler))
         return True
     room = _relayed(session, command)
-    broker = session.node.broker
+    broker, key = session.node.broker, session.scoped_key(command)
     try:
-        position = broker.publish_nowait(room, command.event, command.payload, session.origin)
+        position = broker.publish_nowait(room, command.event, command.payload, session.origin, key)
     except trio.WouldBlock:
         return False
     if command.id is not None:
@@ -95,7 +95,8 @@ def _context(session: Session, command: SendEvent, handler: Handler | None) -> C
     if command.room is not None:
         room = RoomHandle(session.node, session.membership(command.room).name)
     payload = command.payload if handler is None else handler.decode(command.payload)
-    return Context(session.node.app, session.client, command.event, payload, room)
+    key = session.scoped_key(command)
+    return Context(session.node.app, session.client, command.event, payload, room, key)
 
 
 def _call(ctx: Context[Any], handler: Handler) -> Any:
@@ -125,8 +126,8 @@ async def _handle(
 
 async def _relay(session: Session, command: SendEvent, room: str, ctx: Context[Any]) -> None:
     """Publish an event as it came; the innermost of the middleware's calls."""
-    broker = session.node.broker
-    position = await broker.publish(room, command.event, command.payload, session.origin)
+    broker, key = session.node.broker, session.scoped_key(command)
+    position = await broker.publish(room, command.event, command.payload, session.origin, key)
     if command.id is not None:
         session.say(Reply(id=command.id, position=position))
 

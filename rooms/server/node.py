@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ import trio
 from rooms.brokers.base import Broker
 from rooms.brokers.memory import MemoryBroker
 from rooms.config import Settings
+from rooms.core.history import Retention
 from rooms.core.hub import Hub
-from rooms.core.room import Room
+from rooms.core.room import NOWHERE, Room
 from rooms.core.tick import Tick
-from rooms.protocol.commands import Position
 from rooms.server.client import Client
 from rooms.server.flusher import Flusher
 from rooms.server.guests import Guests
@@ -49,12 +49,17 @@ class Node:
         self.sessions: dict[str, Session] = {}
         self.draining = False
         self._numbers = count(1)
+        self._opening: dict[str, trio.Event] = {}  # rooms that the broker is being told of
         self._idle = trio.lowlevel.ParkingLot()
 
     @property
     def clients(self) -> dict[str, Client]:
         """All connected clients of this node, by id."""
         return {key: session.client for key, session in self.sessions.items()}
+
+    def retention(self, room: str) -> Retention:
+        """Return how much of ``room`` is to be kept."""
+        return self.app.options.retention(room, self.settings)
 
     def next_client_id(self) -> str:
         """Return an id that no client of this node has had."""
@@ -63,7 +68,7 @@ class Node:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Be ready for connections while the block runs."""
-        async with self.broker.open(self.hub.deliver), trio.open_nursery() as nursery:
+        async with self._connected(), trio.open_nursery() as nursery:
             working = trio.CancelScope(shield=True)
             nursery.start_soon(self._work, working)
             self.heartbeat.start()
@@ -72,6 +77,9 @@ class Node:
                 yield
             finally:
                 working.cancel()
+
+    def _connected(self) -> AbstractAsyncContextManager[None]:
+        return self.broker.open(self.hub.deliver, self.retention)
 
     async def _work(self, working: trio.CancelScope) -> None:
         """Do what all connections need; a cancelled block still needs it for its goodbyes."""
@@ -99,17 +107,31 @@ class Node:
         Raises:
             trio.WouldBlock: The broker must be waited for; await `open_room`.
         """
+        if name in self._opening:
+            raise trio.WouldBlock
         room = self.hub.rooms.get(name)
         return room or self.hub.open_room(name, self.broker.subscribe_nowait(name))
 
     async def open_room(self, name: str) -> Room:
-        """As `open_room_nowait`, waiting where that would block."""
+        """As `open_room_nowait`, waiting where that would block.
+
+        What is published meanwhile is not lost: the room is there before the broker knows of it.
+        """
+        await trio.lowlevel.checkpoint()
+        while name in self._opening:
+            await self._opening[name].wait()
         room = self.hub.rooms.get(name)
-        if room is not None:
-            await trio.lowlevel.checkpoint()
-            return room
-        position: Position = await self.broker.subscribe(name)
-        return self.hub.open_room(name, position)
+        if room is None:
+            opened = self._opening[name] = trio.Event()
+            room = self.hub.open_room(name, NOWHERE)
+            try:
+                room.settle(await self.broker.subscribe(name))
+            finally:
+                del self._opening[name]
+                opened.set()
+                if room.position is NOWHERE:
+                    self.release_room(room)
+        return room
 
     def release_room(self, room: Room) -> None:
         """Forget ``room``, and have the broker forget it, if nobody is in it."""

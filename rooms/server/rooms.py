@@ -11,6 +11,7 @@ import msgspec
 import structlog
 import trio
 
+from rooms.core.history import Page
 from rooms.protocol.commands import Origin, Position, Presence, Publication
 from rooms.protocol.names import check_room
 
@@ -74,14 +75,41 @@ class RoomHandle:
         room = self._node.hub.rooms.get(self.name)
         return {} if room is None else room.roster.page(limit)
 
-    async def publish(self, event: str, payload: Any = None) -> Position:
+    async def publish(self, event: str, payload: Any = None, key: str | None = None) -> Position:
         """Publish an event to all members and return its position.
+
+        Args:
+            key: Published again with the same key within five minutes, it is not published again
+                and the first position is returned.
 
         Raises:
             TypeError: ``payload`` cannot be said in JSON.
+            Unavailable: The broker cannot take it for the moment.
         """
         raw = msgspec.Raw(msgspec.json.encode(payload))
-        return await self._node.broker.publish(self.name, event, raw)
+        return await self._node.broker.publish(self.name, event, raw, None, key)
+
+    async def history(
+        self,
+        limit: int = 50,
+        *,
+        since: Position | None = None,
+        before: Position | None = None,
+        newest_first: bool = True,
+    ) -> Page:
+        """Return a page of what was published here, as far as it is kept.
+
+        Args:
+            limit: The most publications in the page.
+            since: Only what came after.
+            before: Only what came before.
+
+        Raises:
+            Unrecoverable: Something after ``since`` is not kept any more, or a position is not of
+                this room's present life.
+            Unavailable: The broker cannot tell for the moment.
+        """
+        return await self._node.broker.history(self.name, limit, since, before, newest_first)
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[trio.MemoryReceiveChannel[Delivered]]:

@@ -11,7 +11,15 @@ import trio
 from msgspec import UNSET, Raw
 
 from rooms.core.room import Room
-from rooms.errors import Disconnect, Internal, LimitExceeded, NotMember, RequestError, TooManyErrors
+from rooms.errors import (
+    Disconnect,
+    Internal,
+    LimitExceeded,
+    NotMember,
+    RequestError,
+    TooManyErrors,
+    Unrecoverable,
+)
 from rooms.protocol.commands import (
     Command,
     ErrorReply,
@@ -19,12 +27,14 @@ from rooms.protocol.commands import (
     Message,
     Origin,
     Push,
+    SendEvent,
     User,
     Welcome,
 )
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.frames import BINARY
 from rooms.protocol.names import check_room
+from rooms.protocol.topics import Filter
 from rooms.server import commands, dispatch
 from rooms.server.inbox import Inbox
 from rooms.server.outbox import Outbox
@@ -60,6 +70,7 @@ class Session:
         "announced",
         "client",
         "dialect",
+        "filters",
         "full",
         "goodbye",
         "heard",
@@ -87,6 +98,7 @@ class Session:
         self.resume: Callable[[], None]
         self.origin = Origin(self.id)
         self.rooms: dict[str, Room] = {}
+        self.filters: dict[str, Filter] = {}
         self.scope = trio.CancelScope()
         self.goodbye: trio.CancelScope | None = None
         self.reason: Disconnect | None = None
@@ -159,6 +171,8 @@ class Session:
         self.node.heartbeat.remove(self, self._spoke)
         for room in tuple(self.rooms):
             self.leave(room)
+        for rooms in tuple(self.filters.values()):
+            self.unfollow(rooms)
         self.node.tick.settle(self)
         self.sign_out()
         for scope in tuple(self._tasks):
@@ -187,13 +201,31 @@ class Session:
             RequestError: It may not be one.
             trio.WouldBlock: The broker must be waited for; await `join`.
         """
-        self._check_join(name)
-        return self._enter(self.node.open_room_nowait(name))
+        self.check_join(name)
+        return self.enter(self.node.open_room_nowait(name))
 
     async def join(self, name: str) -> Room:
         """As `join_now`, waiting where that would block."""
-        self._check_join(name)
-        return self._enter(await self.node.open_room(name))
+        return self.enter(await self.open_room(name))
+
+    async def open_room(self, name: str) -> Room:
+        """Return a room that this connection may `enter`; release it if it does not.
+
+        Raises:
+            RequestError: It may not be a member.
+        """
+        self.check_join(name)
+        return await self.node.open_room(name)
+
+    def enter(self, room: Room) -> Room:
+        """Make this connection a member of an open room.
+
+        Raises:
+            AlreadyJoined: It is one.
+        """
+        self.node.hub.join(room, self, self.user_key)
+        self.rooms[room.name] = room
+        return room
 
     def membership(self, name: str) -> Room:
         """Return the room of that name.
@@ -223,6 +255,31 @@ class Session:
             self.node.guests.sign_out(self.client.user)
         self.client.user = None
 
+    def scoped_key(self, command: SendEvent) -> str | None:
+        """Return the command's key, made different from everybody else's."""
+        return None if command.key is None else f"{self.user_key}\n{command.key}"
+
+    async def follow(self, rooms: Filter) -> None:
+        """Have this client told what is published in the rooms that a filter names.
+
+        Raises:
+            LimitExceeded: It follows as many filters as it may.
+        """
+        limit = self.node.settings.filters_per_client
+        if rooms.text in self.filters:
+            return
+        if len(self.filters) >= limit:
+            raise LimitExceeded(f"A connection can have {limit} filters; unsubscribe one first.")
+        await self.node.broker.follow(rooms)
+        self.filters[rooms.text] = rooms
+        self.node.hub.follow(rooms, self)
+
+    def unfollow(self, rooms: Filter) -> None:
+        """Undo `follow`; it need not have been done."""
+        if self.filters.pop(rooms.text, None) is not None:
+            self.node.hub.unfollow(rooms, self)
+            self.node.broker.unfollow(rooms)
+
     @property
     def user_key(self) -> str:
         """What presence counts: the user, or the connection of somebody without a name."""
@@ -246,7 +303,8 @@ class Session:
             error = Internal()
         command_id = error.id if command is None else command.id
         shown = UNSET if command_id is None else command_id
-        self.say(ErrorReply(id=shown, code=error.code, message=error.message))
+        reason = error.reason if isinstance(error, Unrecoverable) else UNSET
+        self.say(ErrorReply(id=shown, code=error.code, message=error.message, reason=reason))
         self._errors += 1
         if self._errors > self.node.settings.errors_in_a_row:
             self.end(TooManyErrors())
@@ -272,13 +330,13 @@ class Session:
             finally:
                 del self._tasks[scope]
 
-    def _check_join(self, name: str) -> None:
+    def check_join(self, name: str) -> None:
+        """Do nothing if this connection may be a member of one more room.
+
+        Raises:
+            RequestError: It may not.
+        """
         check_room(name)
         limit = self.node.settings.rooms_per_client
         if len(self.rooms) >= limit and name not in self.rooms:
             raise LimitExceeded(f"A connection can be in {limit} rooms; leave one first.")
-
-    def _enter(self, room: Room) -> Room:
-        self.node.hub.join(room, self, self.user_key)
-        self.rooms[room.name] = room
-        return room

@@ -47,6 +47,7 @@ def change(joined: list[str], left: list[str], count: int) -> bytes:
             joined={user: [{"client": user}] for user in joined},
             left={user: [{"client": user}] for user in left},
             count=count,
+            position=START,
         )
     )
 
@@ -214,5 +215,9 @@ def test_every_room_is_told_of_its_own_changes() -> None:
     lobby.tell()
     assert ana.writes == [change(["ana"], [], 1)]
     assert bob.writes == [
-        frames(PresenceChange(room="other", joined={"bob": [{"client": "bob"}]}, left={}, count=1))
+        frames(
+            PresenceChange(
+                room="other", joined={"bob": [{"client": "bob"}]}, left={}, count=1, position=START
+            )
+        )
     ]

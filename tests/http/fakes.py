@@ -65,7 +65,7 @@ class FakeApp:
         self.opened: dict[str, FakeRoom] = {}
 
     @property
-    def rooms(self) -> list[str]:
+    def room_names(self) -> list[str]:
         return [name for name, room in self.opened.items() if room.members]
 
     def room(self, name: str) -> FakeRoom:

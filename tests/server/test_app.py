@@ -327,7 +327,7 @@ async def test_an_app_that_does_not_run_says_so_and_runs_once_at_a_time() -> Non
             async with app.running():
                 pass
     async with in_memory(app):
-        assert app.rooms == []
+        assert app.room_names == []
 
 
 async def test_two_apps_in_one_process_share_nothing() -> None:
@@ -365,7 +365,7 @@ async def test_the_server_moves_and_closes_clients() -> None:
         assert app.room("lobby").count == 1
         await handle.leave("lobby")
         await handle.leave("lobby")
-        assert app.rooms == []
+        assert app.room_names == []
         with pytest.raises(ValueError, match="1005"):
             handle.close(1005)
         handle.close(3503, "go away")

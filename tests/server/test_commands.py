@@ -46,6 +46,7 @@ async def test_joining_tells_who_is_there_and_tells_them(autojump_clock: object)
             "joined": {bob.id: [{"client": bob.id}]},
             "left": {},
             "count": 2,
+            "position": reply["position"],
         }
         await bob.close()
         change = await _presence(ana)
@@ -109,13 +110,13 @@ async def test_joining_twice_is_an_error_and_changes_nothing() -> None:
         assert (await client.request(type="leave", room="lobby"))["type"] == "reply"
 
 
-async def test_a_room_that_everybody_left_is_forgotten() -> None:
+async def test_a_room_without_history_is_forgotten_when_everybody_left() -> None:
     app = App()
-    async with in_memory(app) as server:
+    async with in_memory(app, Settings(history_messages=0)) as server:
         client = await server.connect()
         first = await client.join("lobby")
         await client.request(type="leave", room="lobby")
-        assert app.rooms == []
+        assert app.room_names == []
         assert (await client.join("lobby"))["position"][0] != first["position"][0]
 
 
@@ -141,7 +142,7 @@ async def test_names_are_checked_where_they_come_in() -> None:
         await client.join("lobby")
         for event in ("connected", "disconnected", "error", "__proto__", "$x"):
             assert (await client.event(event, "lobby"))["code"] == "reserved_name"
-        assert app.rooms == ["lobby"]
+        assert app.room_names == ["lobby"]
 
 
 async def test_a_guest_keeps_a_name_while_connected_and_shares_it_with_nobody() -> None:
@@ -215,7 +216,7 @@ async def test_commands_are_answered_in_the_order_in_which_they_came() -> None:
         await client.send(type="join", room="lobby", id=2)
         await client.send(type="event", event="say", room="lobby", payload=1, id=3)
         await trio.testing.wait_all_tasks_blocked()
-        assert app.rooms == []
+        assert app.room_names == []
         go_on.set()
         order = [await client.receive() for _ in range(4)]
         assert [message.get("id", message["type"]) for message in order] in (

@@ -91,7 +91,7 @@ async def test_disconnected_is_fired_once_whatever_the_ending(
             await server.node.idle()
             await trio.sleep(60)
         assert diary.entries == [(client.id, "connected"), (client.id, f"disconnected {code}")]
-        assert (diary.app.rooms, diary.app.clients) == ([], {})
+        assert (diary.app.room_names, diary.app.clients) == ([], {})
 
 
 async def test_what_a_client_asked_for_before_its_goodbye_is_done(
@@ -245,7 +245,7 @@ async def test_disconnected_sees_a_client_that_has_left_its_rooms(
 
     @app.on("disconnected")
     async def note(ctx: Ctx) -> None:
-        seen.append((ctx.client.rooms, ctx.app.rooms))
+        seen.append((ctx.client.rooms, ctx.app.room_names))
         await ctx.send("too late")
 
     async with in_memory(app) as server:

@@ -18,6 +18,7 @@ from rooms.protocol.commands import (
     Join,
     Leave,
     Limits,
+    ListHistory,
     ListPresence,
     Message,
     Origin,
@@ -30,6 +31,8 @@ from rooms.protocol.commands import (
     Push,
     Reply,
     SendEvent,
+    Subscribe,
+    Unsubscribe,
     User,
     Welcome,
 )
@@ -64,8 +67,16 @@ COMMANDS: dict[str, Command] = {
     '{"type":"ping","id":7}': Ping(id=7),
     '{"type":"pong"}': Pong(),
     '{"type":"event","event":"say","room":"lobby","payload":{"text":"hi"},"id":4,"key":"k-1"}': (
-        SendEvent(event="say", room="lobby", payload=Raw(b'{"text":"hi"}'), id=4)
+        SendEvent(event="say", room="lobby", payload=Raw(b'{"text":"hi"}'), id=4, key="k-1")
     ),
+    '{"type":"join","room":"lobby","since":["e1",41],"id":3}': (
+        Join(room="lobby", since=Position("e1", 41), id=3)
+    ),
+    '{"type":"history","room":"lobby","limit":50,"before":["e1",42],"id":7}': (
+        ListHistory(room="lobby", limit=50, before=E1_42, id=7)
+    ),
+    '{"type":"subscribe","filter":"news/#","id":8}': Subscribe(filter="news/#", id=8),
+    '{"type":"unsubscribe","filter":"news/#"}': Unsubscribe(filter="news/#"),
     '{"type":"event","event":"echo","payload":1,"id":5}': (
         SendEvent(event="echo", payload=Raw(b"1"), id=5)
     ),
@@ -262,13 +273,16 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
         {"type": "event", "event": "hello", "payload": {"you": "c7"}},
     ),
     (
-        PresenceChange(room="lobby", joined={"Ana": [{"client": "c7"}]}, left={}, count=2),
+        PresenceChange(
+            room="lobby", joined={"Ana": [{"client": "c7"}]}, left={}, count=2, position=E1_42
+        ),
         {
             "type": "presence",
             "room": "lobby",
             "joined": {"Ana": [{"client": "c7"}]},
             "left": {},
             "count": 2,
+            "position": ["e1", 42],
         },
     ),
     (

@@ -101,7 +101,7 @@ class Ground:
         """Return what is still there of clients that came, and nothing if that is nothing."""
         goodbyes = Counter({client: len(codes) for client, codes in self.reasons.items()})
         everything = {
-            "rooms": self.app.rooms,
+            "rooms": self.app.room_names,
             "clients": list(self.app.clients),
             "without disconnected": self.connected - goodbyes,
             "disconnected too often": goodbyes - self.connected,

@@ -154,14 +154,14 @@ async def test_of_duplicate_keys_the_last_counts() -> None:
         client = await place.connect()
         answer = await ask(client, '{"type":"join","room":"a","room":"b","id":1,"id":2}')
         assert (answer["room"], answer["id"]) == ("b", 2)
-        assert place.app.rooms == ["b"]
+        assert place.app.room_names == ["b"]
 
 
 async def test_a_duplicate_type_is_answered() -> None:
     async with ground() as place:
         client = await place.connect()
         await ask(client, '{"type":"join","type":"ping","room":"a","id":1}')
-        assert place.app.rooms in ([], ["a"])
+        assert place.app.room_names in ([], ["a"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""What an application wants of its rooms: ``app.rooms("chat/#", history=1000)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rooms.config import Settings
+from rooms.core.history import Retention
+from rooms.protocol.topics import Filter, parse_filter
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOptions:
+    """What holds for the rooms that a filter names; what is None is left as it was.
+
+    Attributes:
+        history: How many publications are kept.
+        ttl: For how many seconds each is kept.
+    """
+
+    filter: Filter
+    history: int | None = None
+    ttl: float | None = None
+
+
+class Options:
+    """The options of one app; of several that name a room, what was said last holds."""
+
+    def __init__(self) -> None:
+        self._said: list[RoomOptions] = []
+
+    def __iter__(self) -> Iterator[RoomOptions]:
+        return iter(self._said)
+
+    def add(self, options: RoomOptions) -> None:
+        """Have ``options`` hold, whatever was said before."""
+        self._said.append(options)
+
+    def retention(self, room: str, settings: Settings) -> Retention:
+        """Return how much of ``room`` is to be kept."""
+        messages, seconds = settings.history_messages, settings.history_seconds
+        for options in self._said:
+            if options.filter.matches(room):
+                messages = messages if options.history is None else options.history
+                seconds = seconds if options.ttl is None else options.ttl
+        return Retention(messages, seconds)
+
+
+def room_options(rooms: str, history: int | None, ttl: float | None) -> RoomOptions:
+    """Return checked options.
+
+    Raises:
+        InvalidFilter: ``rooms`` is not a filter.
+        ValueError: A number is out of its range.
+    """
+    if history is not None and history < 0:
+        raise ValueError(f"history={history}: keep 0 publications or more")
+    if ttl is not None and ttl <= 0:
+        raise ValueError(f"ttl={ttl}: keep publications for more than 0 seconds")
+    return RoomOptions(parse_filter(rooms), history, ttl)
