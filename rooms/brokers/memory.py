@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -44,12 +44,14 @@ class MemoryBroker(Broker):
         self._idle: dict[str, Stream] = {}  # the longest idle first
         self._followed = FilterCounts()
         self._keys = Keys()
+        self._now: Callable[[], float] = trio.current_time
         self._deliver: Deliver = _ignore
         self._retain: Retain = retain_nothing
 
     @asynccontextmanager
     async def open(self, deliver: Deliver, retain: Retain = retain_nothing) -> AsyncIterator[None]:
         self._deliver, self._retain = deliver, retain
+        self._now = trio.lowlevel.current_clock().current_time  # a third of the usual way's cost
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._sweep)
@@ -87,7 +89,7 @@ class MemoryBroker(Broker):
         sender: Origin | None = None,
         key: str | None = None,
     ) -> Position:
-        if key is not None and (known := self._keys.find(room, key, trio.current_time())):
+        if key is not None and (known := self._keys.find(room, key, self._now())):
             return known
         origin = UNSET if sender is None else sender
         stream = self._subscribed.get(room)
@@ -96,9 +98,9 @@ class MemoryBroker(Broker):
             stream = self._unheard(room)
         position = stream.advance()
         if stream.retention.messages:
-            stream.keep(Kept(trio.current_time(), event, bytes(payload), origin))
+            stream.keep(Kept(self._now(), event, payload.copy(), origin))
         if key is not None:
-            self._keys.remember(room, key, position, trio.current_time())
+            self._keys.remember(room, key, position, self._now())
         if heard:
             self._deliver(
                 Publication(
@@ -115,8 +117,10 @@ class MemoryBroker(Broker):
         before: Position | None = None,
         newest_first: bool = False,
     ) -> Page:
-        stream = self._subscribed.get(room) or self._unheard(room)
-        return stream.page(trio.current_time(), limit, since, before, newest_first)
+        stream = self._subscribed.get(room)
+        if stream is None:
+            stream = self._unheard(room)
+        return stream.page(self._now(), limit, since, before, newest_first)
 
     def _unheard(self, room: str) -> Stream:
         """Return the stream of a room where nobody is; it stays if it is to be kept."""
@@ -131,7 +135,7 @@ class MemoryBroker(Broker):
         """Keep what is to be kept of a room where nobody is."""
         if not stream.retention.messages:
             return
-        stream.used_at = trio.current_time()
+        stream.used_at = self._now()
         self._idle[stream.room] = stream
         if len(self._idle) > IDLE_ROOMS:
             del self._idle[next(iter(self._idle))]
@@ -140,15 +144,15 @@ class MemoryBroker(Broker):
         """Forget what is too old, for ever, a chunk of rooms at a time."""
         while True:
             await trio.sleep(SWEEP_SECONDS)
-            self._keys.forget(trio.current_time())
+            self._keys.forget(self._now())
             streams = [*self._subscribed.values(), *self._idle.values()]
             for start in range(0, len(streams), SWEEP_CHUNK):
                 for stream in streams[start : start + SWEEP_CHUNK]:
-                    self._sweep_stream(stream, trio.current_time())
+                    self._sweep_stream(stream, self._now())
                 await trio.lowlevel.checkpoint()
 
     def _sweep_stream(self, stream: Stream, now: float) -> None:
         stream.expire(now)
         over = stream.used_at + stream.retention.seconds <= now
-        if over and not stream and self._idle.get(stream.room) is stream:
+        if over and len(stream) == 0 and self._idle.get(stream.room) is stream:
             del self._idle[stream.room]

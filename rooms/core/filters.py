@@ -24,14 +24,14 @@ class FilterTree(Generic[T]):
     """Something for every filter; a room finds that of all the filters that name it.
 
     A search looks only where a level fits, whatever the number of filters (MQTT 5, section 4.7).
+
+    Attributes:
+        size: The number of filters.
     """
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
+        self.size = 0
 
     def get(self, rooms: Filter) -> T | None:
         """Return what was set for exactly that filter."""
@@ -45,7 +45,7 @@ class FilterTree(Generic[T]):
         node = self._root
         for level in rooms.levels:
             node = node.below.setdefault(level, _Node())
-        self._size += node.found is None
+        self.size += node.found is None
         node.found = value
 
     def remove(self, rooms: Filter) -> None:
@@ -56,7 +56,7 @@ class FilterTree(Generic[T]):
             if node is None:
                 return
             path.append(node)
-        self._size -= path[-1].found is not None
+        self.size -= path[-1].found is not None
         path[-1].found = None
         for parent, level in zip(path[-2::-1], reversed(rooms.levels), strict=True):
             node = parent.below[level]
@@ -97,7 +97,7 @@ class FilterCounts:
         self._tree: FilterTree[int] = FilterTree()
 
     def __bool__(self) -> bool:
-        return len(self._tree) > 0
+        return self._tree.size > 0
 
     def add(self, rooms: Filter) -> None:
         """Add a filter once more."""

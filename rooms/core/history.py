@@ -36,11 +36,15 @@ class Page(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True, gc=False):
-    """A publication as it is stored: what its place in the stream says is left out."""
+    """A publication as it is stored: what its place in the stream says is left out.
+
+    Attributes:
+        payload: A copy: what was decoded holds on to the whole message that it came in.
+    """
 
     time: float
     event: str
-    payload: bytes
+    payload: Raw
     sender: Origin | UnsetType = UNSET
 
 
@@ -61,7 +65,7 @@ class Stream:
         self.position = position
         self.retention = retention
         self.used_at = 0.0
-        self._kept: deque[Kept] = deque()
+        self._kept: deque[Kept] = deque(maxlen=retention.messages)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -78,15 +82,14 @@ class Stream:
         return position
 
     def keep(self, kept: Kept) -> None:
-        """Keep the publication that was counted last."""
+        """Keep the publication that was counted last; the oldest makes room for it."""
         self.used_at = kept.time
         self._kept.append(kept)
-        self.expire(kept.time)
 
     def expire(self, now: float) -> None:
-        """Forget what is too old, and what is more than the room keeps."""
+        """Forget what is too old."""
         kept, oldest = self._kept, now - self.retention.seconds
-        while kept and (len(kept) > self.retention.messages or kept[0].time <= oldest):
+        while kept and kept[0].time <= oldest:
             kept.popleft()
 
     def page(
@@ -115,7 +118,8 @@ class Stream:
         if before is not None:
             end = min(end, self._check_epoch(before).offset)
         offsets = range(start, max(start, end))
-        taken = offsets[-limit:] if newest_first else offsets[:limit]
+        size = min(max(limit, 0), len(offsets))
+        taken = offsets[len(offsets) - size :] if newest_first else offsets[:size]
         publications = list(self._read(taken))
         if newest_first:
             publications.reverse()
@@ -147,7 +151,7 @@ def publication(room: str, position: Position, kept: Kept) -> Publication:
     return Publication(
         event=kept.event,
         room=room,
-        payload=Raw(kept.payload),
+        payload=kept.payload,
         sender=kept.sender,
         position=position,
     )

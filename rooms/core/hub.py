@@ -72,7 +72,7 @@ class Hub:
     def deliver(self, publication: Publication) -> None:
         """Give a publication to everybody here who is in its room."""
         room = self.rooms.get(publication.room)
-        if self._followers:
+        if self._followers.size:
             self._tell_followers(room, publication)
         if room is None:
             return

@@ -56,6 +56,9 @@ async def event(session: Session, command: SendEvent) -> None:
     """
     app = session.node.app
     handler = app.handlers.find(command.event, command.room)
+    if handler is not None and not app.middlewares:
+        await _handle(session, command, handler, _context(session, command, handler))
+        return
     last: CallNext
     if handler is None:
         last = partial(_relay, session, command, _relayed(session, command))

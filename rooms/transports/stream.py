@@ -195,11 +195,11 @@ class FrameStream(trio.abc.Stream):
         receiver.heard = True
         if self._waiting:
             messages, self._waiting = self._waiting + messages, []
-        for message in messages:
+        for opcode, payload in messages:
             if receiver.full:
-                self._waiting.append(message)
+                self._waiting.append((opcode, payload))
             else:
-                receiver.receive(*message)
+                receiver.receive(opcode, payload)
         if self._parser.diverted or receiver.full:
             self._look_around()
 

@@ -103,7 +103,7 @@ class BusBroker(Broker):
                 return known
             stream, origin = self._stream(room), UNSET if sender is None else sender
             position = stream.advance()
-            stream.keep(Kept(now, event, bytes(payload), origin))
+            stream.keep(Kept(now, event, payload.copy(), origin))
             if key is not None:
                 self._bus.keys.remember(room, key, position, now)
             publication = Publication(

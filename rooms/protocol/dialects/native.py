@@ -17,6 +17,7 @@ class _Head(Struct):
     id: Id | None = None
 
 
+_BACKSLASH = ord("\\")
 _decode = msgspec.json.Decoder(Command).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -33,7 +34,7 @@ class NativeJson(Dialect):
         if binary:
             raise Malformed("This protocol speaks text frames; a binary one came.")
         try:
-            if b"\\u" in payload:
+            if _BACKSLASH in payload and b"\\u" in payload:  # a number is found ten times faster
                 _decode_any(payload)  # escapes may spell half a surrogate pair; `Raw` looks away
             command: Command = _decode(payload)
             return command
