@@ -162,8 +162,8 @@ class TlsHttpStream(HttpStream):
 
     @property
     def transport_stream(self) -> Any:
-        """The stream under the TLS, which has the socket."""
-        return cast(Any, self.inner).transport_stream
+        """Whatever has the socket under the TLS."""
+        return getattr(self.inner, "transport_stream", self.inner)
 
 
 class HttpConnection:

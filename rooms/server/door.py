@@ -21,8 +21,10 @@ from rooms.protocol.origin import origin_allowed
 from rooms.server.connection import Upgrade, serve_websocket
 from rooms.server.node import Node
 from rooms.transports.base import Handshake, Link
+from rooms.transports.link_stream import LinkStream
 from rooms.transports.links import SocketLink, StreamLink
 from rooms.transports.replay import ReplayStream
+from rooms.transports.tls import TlsLink
 
 ServeHttp = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -58,9 +60,14 @@ class Door:
 
     async def serve_tls(self, connection: socket.socket, tls: ssl.SSLContext, remote: str) -> None:
         """Serve a connected socket whose peer is to speak TLS."""
-        inner = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
-        stream = trio.SSLStream(inner, tls, server_side=True, https_compatible=True)
-        await self.serve_stream(stream, remote)
+        link = TlsLink(SocketLink(connection, self._node.poller), tls)
+        try:
+            with trio.move_on_after(self._node.settings.head_seconds) as hurry:
+                await link.shake_hands()
+            if not hurry.cancelled_caught:
+                await self._serve(link, remote, lambda: LinkStream(link, connection))
+        finally:
+            await _close(link)
 
     async def serve_stream(self, stream: trio.abc.Stream, remote: str) -> None:
         """Serve a connection that is any Trio stream, and close it."""

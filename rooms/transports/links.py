@@ -1,4 +1,4 @@
-"""Links over a socket that is ours, and over any Trio stream (TLS, memory, Unix sockets)."""
+"""Links over a socket that is ours, and over any Trio stream (memory, Unix sockets)."""
 
 from __future__ import annotations
 
@@ -125,8 +125,6 @@ class StreamLink(Link):
 
     async def finish(self) -> None:
         stream = self._stream
-        if isinstance(stream, trio.SSLStream):
-            stream = stream.transport_stream  # TLS cannot close one side alone, TCP can
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 await stream.send_eof()

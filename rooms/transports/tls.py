@@ -1,0 +1,158 @@
+"""A link that speaks TLS, by OpenSSL over memory (`ssl.MemoryBIO`), with nothing in between.
+
+Encrypting is plain computation, so a frame can be encrypted and sent at once from wherever it is
+written, as in clear text; only what the kernel does not take needs a task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Callable
+
+import trio
+
+from rooms.transports.base import Link
+
+PLAIN_BYTES = 65536
+"""Bytes decrypted in one call; a record holds 16 KiB (RFC 8446, section 5.1)."""
+
+
+class TlsLink(Link):
+    """The server's side of a TLS connection over another link.
+
+    Args:
+        inner: Carries the encrypted bytes.
+        context: Has the certificate.
+    """
+
+    __slots__ = ("_call", "_encrypted", "_incoming", "_inner", "_outgoing", "_tls", "_unsent")
+
+    def __init__(self, inner: Link, context: ssl.SSLContext) -> None:
+        self._inner = inner
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._unsent = b""  # encrypted; has to go before anything else
+        self._encrypted = 0  # bytes of what `send_all` is to be given that `_unsent` holds already
+        self._call: Callable[[bytes], None]
+
+    async def shake_hands(self) -> None:
+        """Do the TLS handshake (RFC 8446, section 2).
+
+        Raises:
+            trio.BrokenResourceError: The peer does not speak TLS, or not as this server does.
+        """
+        try:
+            while not self._shake_hands_further():
+                await self._flush()
+                data = await self._inner.receive_some()
+                if not data:
+                    raise trio.BrokenResourceError("closed during the TLS handshake")
+                self._incoming.write(data)
+        except ssl.SSLError as error:
+            with contextlib.suppress(trio.BrokenResourceError):
+                await self._flush()  # the alert says why
+            raise trio.BrokenResourceError(f"TLS handshake failed: {error.reason}") from error
+        await self._flush()
+
+    def send_nowait(self, data: bytes) -> int:
+        """Send all of ``data`` or, as far as the peer can tell, nothing.
+
+        What was not sent has been encrypted, so it has to be given to `send_all` next, first.
+        """
+        self._encrypt(data)
+        sent = self._inner.send_nowait(self._unsent)
+        self._unsent = self._unsent[sent:]
+        self._encrypted = len(data) if self._unsent else 0
+        return len(data) - self._encrypted
+
+    async def send_all(self, data: bytes) -> None:
+        try:
+            self._encrypt(data[self._encrypted :])
+        except ssl.SSLError as error:
+            raise trio.BrokenResourceError(f"TLS failed: {error.reason}") from error
+        self._encrypted = 0
+        await self._flush()
+
+    async def receive_some(self) -> bytes:
+        while True:
+            plain = self._decrypt()
+            if plain is not None:
+                return plain
+            data = await self._inner.receive_some()
+            if not data:
+                return b""  # frames and HTTP say themselves whether they are complete
+            self._incoming.write(data)
+
+    def watch(self, call: Callable[[bytes], None]) -> bool:
+        self._call = call
+        return self._inner.watch(self._readable)
+
+    def pause(self) -> None:
+        self._inner.pause()
+
+    def resume(self) -> None:
+        self._inner.resume()
+
+    async def finish(self) -> None:
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            self._say_goodbye()
+            await self._flush()
+            await self._inner.finish()
+
+    async def aclose(self) -> None:
+        with contextlib.suppress(OSError):
+            self._say_goodbye()
+            self._encrypt(b"")
+            self._inner.send_nowait(self._unsent)
+        await self._inner.aclose()
+
+    def _say_goodbye(self) -> None:
+        """Encrypt our goodbye, once (RFC 8446, section 6.1)."""
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()
+
+    def _shake_hands_further(self) -> bool:
+        """Return whether the handshake is done, or more of the peer is needed."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def _encrypt(self, data: bytes) -> None:
+        if data:
+            self._tls.write(data)
+        self._unsent += self._outgoing.read()
+
+    async def _flush(self) -> None:
+        """Send whatever is encrypted and not sent yet."""
+        self._encrypt(b"")
+        unsent, self._unsent = self._unsent, b""
+        if unsent:
+            await self._inner.send_all(unsent)
+
+    def _decrypt(self) -> bytes | None:
+        """Return what can be read, nothing at the end, or None if more must arrive first."""
+        try:
+            return self._tls.read(PLAIN_BYTES)
+        except ssl.SSLWantReadError:
+            return None
+        except ssl.SSLZeroReturnError:
+            return b""
+        except ssl.SSLError as error:
+            raise trio.BrokenResourceError(f"TLS failed: {error.reason}") from error
+
+    def _readable(self, data: bytes) -> None:
+        """Pass on all that ``data`` decrypts to."""
+        if not data:
+            self._call(b"")
+            return
+        self._incoming.write(data)
+        try:
+            while (plain := self._decrypt()) is not None:
+                self._call(plain)
+                if not plain:
+                    return
+        except trio.BrokenResourceError:
+            self._call(b"")
