@@ -10,7 +10,7 @@ END_OF_HEAD = b"\r\n\r\n"
 _METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ-")
 
 # Whoever reads the head after us might take a bare one for the end of a line (RFC 9112, 2.2).
-_UNSAFE = frozenset("\r\n\0")
+_UNSAFE = ("\r", "\n", "\0")
 
 
 class BadHead(Exception):
@@ -32,7 +32,8 @@ class RequestHead:
     Attributes:
         raw: As it came, the empty line included.
         path: Percent-decoded, without the query.
-        headers: Names in lower case; of one sent twice, the last.
+        headers: Names in lower case; of one sent twice, the values joined by a comma.
+        version: ``HTTP/1.1``, or an older one.
     """
 
     raw: bytes
@@ -40,10 +41,16 @@ class RequestHead:
     path: str
     query: str
     headers: dict[str, str]
+    version: str = "HTTP/1.1"
 
     @property
     def is_websocket(self) -> bool:
-        """Whether the client asks for a WebSocket (RFC 6455, section 4.2.1)."""
+        """Whether the client asks for a WebSocket (RFC 6455, section 4.2.1).
+
+        In HTTP/1.0 nothing can be asked for that way (RFC 9110, section 7.8).
+        """
+        if self.version == "HTTP/1.0":
+            return False
         upgrade = self.headers.get("upgrade", "").lower()
         return "websocket" in [token.strip() for token in upgrade.split(",")]
 
@@ -85,15 +92,30 @@ def parse_head(raw: bytes) -> RequestHead:
     Raises:
         BadHead: It is not well formed.
     """
-    request_line, *lines = raw[: -len(END_OF_HEAD)].decode("latin-1").split("\r\n")
-    if any(_UNSAFE.intersection(line) for line in lines):
+    text = raw[: -len(END_OF_HEAD)].decode("latin-1")
+    between = text.replace("\r\n", "")
+    if any(character in between for character in _UNSAFE):
         raise BadHead(HTTPStatus.BAD_REQUEST)
+    request_line, *lines = text.split("\r\n")
     parts = request_line.split(" ")
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
         raise BadHead(HTTPStatus.BAD_REQUEST)
-    method, target, _ = parts
+    method, target, version = parts
     path, _, query = target.partition("?")
-    return RequestHead(raw, method, unquote(path), query, dict(map(_header, lines)))
+    return RequestHead(raw, method, unquote(path), query, _headers(lines), version)
+
+
+def parse_headers(head: bytes) -> dict[str, str]:
+    """Return the headers of a head that `parse_head` has taken."""
+    return _headers(head[: -len(END_OF_HEAD)].decode("latin-1").split("\r\n")[1:])
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    """Return all headers; what comes twice is one list (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in map(_header, lines):
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _header(line: str) -> tuple[str, str]:
@@ -114,6 +136,8 @@ def response(status: HTTPStatus, message: str = "") -> bytes:
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         f"Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n"
-        f"Connection: close\r\n\r\n"
+        f"Connection: close\r\n"
     )
-    return head.encode() + body
+    if status is HTTPStatus.UPGRADE_REQUIRED:
+        head += "Sec-WebSocket-Version: 13\r\n"  # what would do (RFC 6455, section 4.4)
+    return head.encode() + b"\r\n" + body

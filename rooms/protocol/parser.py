@@ -1,9 +1,9 @@
 """Whole data frames out of what one client sends; all else is left for the full protocol.
 
 Nearly all that clients send is whole, masked, unfragmented data frames of moderate size.  Those
-are taken out here, in the *fast lane*.  Everything else (ping, pong, close, fragments, every
-violation) goes on to a complete implementation of RFC 6455, in the *slow lane*, byte by byte as it
-came.
+are taken out here, in the *fast lane*.  Everything else (ping, close, fragments, every violation)
+goes on to a complete implementation of RFC 6455, in the *slow lane*, byte by byte as it came.  Only
+pongs go nowhere: a sign of life has done its work when it arrives.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ class FrameParser:
     __slots__ = (
         "_buffer",
         "_dropping",
-        "_fragments_begun",
         "_lane",
         "_message_bytes",
         "_passing",
@@ -68,7 +67,6 @@ class FrameParser:
         self._buffer = b""
         self._slow = bytearray()
         self._passing = 0  # bytes of a slow frame that are still to come
-        self._fragments_begun = False
         self._dropping = False  # whether those bytes go nowhere
         self._wanted = 0  # bytes that must be there before looking again pays
 
@@ -81,11 +79,6 @@ class FrameParser:
     def holding(self) -> bool:
         """Whether nothing is sorted until `resume`: feeding more would only fill the buffer."""
         return self._lane is Lane.HOLD and not self._passing
-
-    def take_fragments(self) -> bool:
-        """Return whether a fragmented message has begun since this was last asked."""
-        begun, self._fragments_begun = self._fragments_begun, False
-        return begun
 
     @property
     def slow_bytes(self) -> int:
@@ -208,9 +201,8 @@ class FrameParser:
         size = _frame_size(self._buffer)
         if size is None or (opcode > CLOSE and size > len(self._buffer)):
             return False  # `close` could not take half a ping back out of the slow lane
-        self._passing, self._dropping = size, self._lane is Lane.CLOSED
+        self._passing, self._dropping = size, opcode == PONG or self._lane is Lane.CLOSED
         if opcode < CLOSE and self._lane is not Lane.CLOSED:
-            self._fragments_begun |= self._lane is Lane.FAST
             self._lane = Lane.HOLD if first & FIN else Lane.FRAGMENTS
         return True
 

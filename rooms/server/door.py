@@ -16,14 +16,16 @@ import structlog
 import trio
 
 from rooms.protocol.dialects import choose
+from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
 from rooms.protocol.origin import origin_allowed
-from rooms.server.connection import Upgrade, serve_websocket
+from rooms.server.connection import Accepted, serve_websocket
 from rooms.server.node import Node
 from rooms.transports.base import Handshake, Link
 from rooms.transports.link_stream import LinkStream
 from rooms.transports.links import SocketLink, StreamLink
 from rooms.transports.replay import ReplayStream
+from rooms.transports.stream import FrameStream
 from rooms.transports.tls import TlsLink
 
 ServeHttp = Callable[[trio.abc.Stream], Awaitable[None]]
@@ -46,17 +48,10 @@ class Door:
         self._node = node
         self._serve_http = serve_http
 
-    async def serve_socket(self, connection: socket.socket, remote: str) -> None:
+    def serve_socket(self, connection: socket.socket, remote: str) -> Awaitable[None]:
         """Serve a connected, non-blocking socket; closing it is its owner's."""
         link = SocketLink(connection, self._node.poller)
-
-        def make_stream() -> trio.abc.Stream:
-            return trio.SocketStream(trio.socket.from_stdlib_socket(connection))
-
-        try:
-            await self._serve(link, remote, make_stream)
-        finally:
-            await _close(link)
+        return self._serve(link, remote, link.stream)
 
     async def serve_tls(self, connection: socket.socket, tls: ssl.SSLContext, remote: str) -> None:
         """Serve a connected socket whose peer is to speak TLS."""
@@ -69,40 +64,50 @@ class Door:
         finally:
             await _close(link)
 
-    async def serve_stream(self, stream: trio.abc.Stream, remote: str) -> None:
+    def serve_stream(self, stream: trio.abc.Stream, remote: str) -> Awaitable[None]:
         """Serve a connection that is any Trio stream, and close it."""
         link = StreamLink(stream)
+        return self._serve(link, remote, link.stream)
+
+    # Every coroutine that waits as long as the connection lasts costs a quarter of a kilobyte, so
+    # there are few, and they hold nothing of the request.
+
+    async def _serve(
+        self, link: Link, remote: str, open_stream: Callable[[], trio.abc.Stream]
+    ) -> None:
         try:
-            await self._serve(link, remote, lambda: stream)
+            opened = await self._open(link, remote)
+            if isinstance(opened, Accepted):
+                await serve_websocket(self._node, opened)
+            elif opened is not None and self._serve_http is not None:
+                await self._serve_http(ReplayStream(open_stream(), opened))
         finally:
             await _close(link)
 
-    async def _serve(
-        self, link: Link, remote: str, make_stream: Callable[[], trio.abc.Stream]
-    ) -> None:
+    async def _open(self, link: Link, remote: str) -> Accepted | bytes | None:
+        """Return a WebSocket, or a request to replay to ``serve_http``, or None if refused."""
         try:
-            head, extra = await self._read_first_request(link)
-            if head.is_websocket:
-                await self._serve_upgrade(head, extra, link, remote)
-            elif self._serve_http is not None:
-                replayed = head.without_upgrade() + extra
-                await self._serve_http(ReplayStream(make_stream(), replayed))
-            else:
-                raise BadHead(HTTPStatus.NOT_FOUND)
+            with trio.move_on_after(self._node.settings.head_seconds):
+                return await self._answer(link, remote)
+            raise BadHead(HTTPStatus.REQUEST_TIMEOUT)
         except BadHead as error:
             log.debug("request refused", remote=remote, status=error.status)
             await _refuse(link, error)
+            return None
 
-    async def _read_first_request(self, link: Link) -> tuple[RequestHead, bytes]:
-        """Return the first request's head and what came behind it.
+    async def _answer(self, link: Link, remote: str) -> Accepted | bytes | None:
+        """Read the first request and decide.
 
         Raises:
-            BadHead: It is malformed, too large or takes too long.
+            BadHead: It is malformed, too large or not for this server.
         """
-        with trio.move_on_after(self._node.settings.head_seconds):
-            raw, extra = await self._read_head(link)
-            return parse_head(raw), extra
-        raise BadHead(HTTPStatus.REQUEST_TIMEOUT)
+        raw, extra = await self._read_head(link)
+        head = parse_head(raw)
+        if head.is_websocket:
+            return await self._accept(head, extra, link, remote)
+        if self._serve_http is not None:
+            return head.without_upgrade() + extra
+        raise BadHead(HTTPStatus.NOT_FOUND)
 
     async def _read_head(self, link: Link) -> tuple[bytes, bytes]:
         data = b""
@@ -119,10 +124,8 @@ class Door:
             raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return data[:end], data[end:]
 
-    async def _serve_upgrade(
-        self, head: RequestHead, extra: bytes, link: Link, remote: str
-    ) -> None:
-        """Serve a WebSocket on a known path, from an origin that may.
+    async def _accept(self, head: RequestHead, extra: bytes, link: Link, remote: str) -> Accepted:
+        """Accept a WebSocket on a known path, from an origin that may.
 
         Raises:
             BadHead: It is refused; nothing of the application has run.
@@ -135,8 +138,12 @@ class Door:
         if self._node.draining:
             raise BadHead(HTTPStatus.SERVICE_UNAVAILABLE)
         self._check_origin(head, remote)
-        handshake = Handshake(head.path, head.query, head.headers, head.subprotocols, remote)
-        await serve_websocket(self._node, Upgrade(link, head.raw, extra, handshake, *chosen))
+        dialect, subprotocol = chosen
+        message_bytes = self._node.settings.message_bytes
+        await link.send_all(accept_answer(head, subprotocol))
+        stream = FrameStream(link, message_bytes)
+        handshake = Handshake(head.path, head.query, head.raw, head.subprotocols, remote)
+        return Accepted(stream, extra, handshake, dialect)
 
     def _check_origin(self, head: RequestHead, remote: str) -> None:
         origin, host = head.headers.get("origin"), head.headers.get("host", "")

@@ -53,22 +53,18 @@ class Inbox:
         Raises:
             trio.EndOfChannel: The inbox is closed and empty.
         """
-        if self._receive is None:
+        while self._receive is None:
             if self.closed:
                 raise trio.EndOfChannel
-            await self._wait_for_the_first()
-            return await self.get()
+            self._begun = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
         command = await self._receive.receive()
         self.waiting -= 1
         return command
 
-    async def _wait_for_the_first(self) -> None:
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._begun = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._begun = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._begun = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _wake(self) -> None:
         if self._begun is not None:

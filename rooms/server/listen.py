@@ -64,7 +64,8 @@ class Listener:
                     await trio.sleep(PAUSE_SECONDS)
                     return
             else:
-                nursery.start_soon(self._serve, connection, f"{address[0]}:{address[1]}")
+                remote = f"{address[0]}:{address[1]}"
+                nursery.start_soon(self._serve, connection, remote, name="connection")
 
     async def _serve(self, connection: socket.socket, remote: str) -> None:
         """Serve one connection and close it: the fence between it and all others."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from rooms.errors import SlowConsumer
 from rooms.transports.base import Link
 
 Start = Callable[[Callable[[], Awaitable[None]]], object]
@@ -23,7 +24,8 @@ class Outbox:
         limit_bytes: The most that may wait.
         limit_writes: The most writes that may wait.
         start: Starts the writer in a nursery of the connection; may be set anew.
-        overflow: Called when a limit is passed; from then on nothing is taken but `finish`.
+        overflow: Called with what it is when a limit is passed; from then on nothing is taken but
+            `finish`.
     """
 
     __slots__ = (
@@ -48,7 +50,7 @@ class Outbox:
         limit_bytes: int,
         limit_writes: int,
         start: Start,
-        overflow: Callable[[], None],
+        overflow: Callable[[SlowConsumer], None],
     ) -> None:
         self._link = link
         self._limit_bytes = limit_bytes
@@ -97,6 +99,10 @@ class Outbox:
             self.write(last)
         self.closed = True
 
+    def close(self) -> None:
+        """Take no more."""
+        self.closed = True
+
     async def drained(self) -> None:
         """Wait until nothing waits any more, or nothing can be written any more."""
         while self.waiting_bytes and not self.broken:
@@ -108,7 +114,7 @@ class Outbox:
         writes = 0 if self._receive is None else self._receive.statistics().current_buffer_used
         if writes >= self._limit_writes or self.waiting_bytes + len(frames) > self._limit_bytes:
             self.closed = True
-            self._overflow()
+            self._overflow(SlowConsumer())
         else:
             self._put(frames)
 

@@ -75,9 +75,9 @@ class SocketLink(Link):
     async def send_all(self, data: bytes) -> None:
         view = memoryview(data)
         try:
-            while view:
+            await trio.lowlevel.checkpoint()
+            while view := view[self.send_nowait(view) :]:  # type: ignore[arg-type]  # any buffer
                 await trio.lowlevel.wait_writable(self.socket)
-                view = view[self.send_nowait(view) :]  # type: ignore[arg-type]  # any buffer will do
         except OSError as error:
             raise trio.BrokenResourceError from error
 
@@ -97,6 +97,10 @@ class SocketLink(Link):
             self.socket.shutdown(socket.SHUT_WR)
             while await self.receive_some():
                 pass
+
+    def stream(self) -> trio.abc.Stream:
+        """Return the connection as a Trio stream, for somebody else to use."""
+        return trio.SocketStream(trio.socket.from_stdlib_socket(self.socket))
 
     async def aclose(self) -> None:
         self._unwatch()  # before the number of the descriptor can belong to another connection
@@ -132,6 +136,10 @@ class StreamLink(Link):
                     pass
             else:
                 await stream.aclose()
+
+    def stream(self) -> trio.abc.Stream:
+        """Return the connection as a Trio stream, for somebody else to use."""
+        return self._stream
 
     async def aclose(self) -> None:
         await trio.aclose_forcefully(self._stream)

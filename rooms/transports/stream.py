@@ -1,9 +1,11 @@
 """The stream under trio-websocket: it owns the connection and sorts fast from slow.
 
-trio-websocket does the handshake and speaks the rest of RFC 6455, but whole data frames never
-reach it: they are taken out of what is read and given to the session at once.  What
-trio-websocket writes (the 101 answer, then pongs and Close frames, always whole) goes through the
-session's outbox, so that it cannot land inside another frame.
+trio-websocket speaks RFC 6455, but whole data frames never reach it: they are taken out of what
+is read and given to the session at once.  What trio-websocket writes (pongs and Close frames,
+always whole) goes through the session's outbox, so that it cannot land inside another frame.
+
+Before the first frame of the slow lane, which few connections see before their last, there is no
+trio-websocket at all: it is called when it is needed, and weighs nothing until then.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ _END = b""
 class FrameStream(trio.abc.Stream):
     """A Trio stream for `trio_websocket.wrap_server_stream`.
 
-    It replays the request's head; what comes behind it is sorted from `attach` on.
+    What arrives is sorted from `attach` on.  Whoever is to read the slow lane is given the head of
+    a request by `replay` first.
 
     Args:
-        link: The connection; from now on nobody else may use it.
-        head: What has been read of it already.
+        link: The connection, its opening handshake done; from now on nobody else may use it.
         message_bytes: A larger message is left to trio-websocket to refuse.
 
     Attributes:
@@ -41,8 +43,9 @@ class FrameStream(trio.abc.Stream):
     """
 
     __slots__ = (
-        "_fetch",
+        "_call_speaker",
         "_head",
+        "_held",
         "_parser",
         "_paused",
         "_reader",
@@ -57,15 +60,16 @@ class FrameStream(trio.abc.Stream):
         "when_closed",
     )
 
-    def __init__(self, link: Link, head: bytes, message_bytes: int) -> None:
+    def __init__(self, link: Link, message_bytes: int) -> None:
         self.link = link
         self.goodbye_sent = False
         self.when_closed: Callable[[], None] | None = None
-        self._head = head
+        self._head = b""
+        self._held = False  # whether the slow lane waits for the answer to a replayed head
         self._parser = FrameParser(message_bytes)
         self._receiver: Receiver | None = None
         self._writer: FrameWriter | None = None
-        self._fetch: Callable[[], None] | None = None
+        self._call_speaker: Callable[[], None] | None = None
         self._waiting: list[Message] = []  # for a receiver that was full
         self.closed = False
         self._watched = False  # whether the link calls us, instead of our reading it
@@ -73,28 +77,37 @@ class FrameStream(trio.abc.Stream):
         self._reader: trio.lowlevel.Task | None = None
         self._reading: trio.CancelScope | None = None
 
-    def attach(self, receiver: Receiver, writer: FrameWriter, fetch: Callable[[], None]) -> None:
+    def attach(
+        self, receiver: Receiver, writer: FrameWriter, call_speaker: Callable[[], None]
+    ) -> None:
         """Begin to sort what arrives.
 
         Args:
             receiver: Gets the messages.
             writer: Gets what is to be sent, whole frames.
-            fetch: Called when a fragmented message begins: its whole will come out of
-                trio-websocket, and `deliver_slow` is to be called with it.
+            call_speaker: Called once, as soon as there is a slow lane to be read.  The message
+                that comes out of it is to be given to `deliver_slow`.
         """
-        self._receiver, self._writer, self._fetch = receiver, writer, fetch
+        self._receiver, self._writer, self._call_speaker = receiver, writer, call_speaker
         self._watched = self.link.watch(self.take)
-        self._wake_reader()
+        if not self._watched:
+            self._call()
+
+    def replay(self, head: bytes) -> None:
+        """Have ``head`` read first; what is sent next answers it, and goes nowhere."""
+        self._head = head
+        self._held = True
 
     # What trio-websocket calls.
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self._writer is None:
-            await self.link.send_all(bytes(data))
-            return
-        if data and data[0] == _CLOSE_FRAME:
+        assert self._writer is not None
+        if self._held:
+            self._held = False
+            self._wake_reader()
+        elif data and data[0] == _CLOSE_FRAME:
             if self.goodbye_sent:
-                self._close()  # it answers the peer's Close frame, or a violation: enough was said
+                self.hang_up()  # it answers the peer's Close frame, or a violation: enough was said
             self.say_goodbye(bytes(data))
         else:
             self._writer.write(bytes(data))
@@ -110,11 +123,13 @@ class FrameStream(trio.abc.Stream):
             await trio.lowlevel.checkpoint()
             return head
         while not self.closed:
-            if slow := self._parser.take_slow(max_bytes):
+            if self._held:
+                await self._wait()
+            elif slow := self._parser.take_slow(max_bytes):
                 self._go_on()
                 await trio.lowlevel.checkpoint()  # it may hold hundreds of tiny frames
                 return slow
-            if self._receiver is None or self._watched or self._blocked:
+            elif self._watched or self._blocked:
                 await self._wait()
             else:
                 await self._read()
@@ -123,7 +138,7 @@ class FrameStream(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """Called when trio-websocket is done; the connection itself is closed by its owner."""
-        self._close()
+        self.hang_up()
         await trio.lowlevel.checkpoint()
 
     # What the session's side calls.
@@ -133,7 +148,7 @@ class FrameStream(trio.abc.Stream):
         if data:
             self._deliver(self._parser.feed(data))
         else:
-            self._close()
+            self.hang_up()
 
     def deliver_slow(self, message: Message) -> None:
         """Deliver a message that came in fragments, and what was held back behind it."""
@@ -177,11 +192,21 @@ class FrameStream(trio.abc.Stream):
 
         trio-websocket, which may be waiting for more of a message it has refused, gets nothing.
         """
-        self._close()
+        self.hang_up()
         while self._reading is not None:
             self._reading.cancel()
             await trio.lowlevel.checkpoint()
         await self.link.finish()
+
+    def hang_up(self) -> None:
+        """Have nothing more be read, and nobody be called to read it."""
+        self.closed = True
+        self._call_speaker = None
+        if self._receiver is not None:
+            self._receiver.ended(clean=False)
+        if self.when_closed is not None:
+            self.when_closed()
+        self._wake_reader()
 
     @property
     def _blocked(self) -> bool:
@@ -207,26 +232,22 @@ class FrameStream(trio.abc.Stream):
         """Do what is to be done when something left the fast lane."""
         parser = self._parser
         parser.diverted = False
-        if parser.take_fragments() and self._fetch is not None:
-            self._fetch()
         if parser.slow_bytes:
+            self._call()
             self._wake_reader()
         if not self._paused and self._blocked:
             self._paused = True
             self.link.pause()
 
+    def _call(self) -> None:
+        if self._call_speaker is not None:
+            self._call_speaker()
+            self._call_speaker = None
+
     def _go_on(self) -> None:
         if self._paused and not self._blocked:
             self._paused = False
             self.link.resume()
-
-    def _close(self) -> None:
-        self.closed = True
-        if self._receiver is not None:
-            self._receiver.ended(clean=False)
-        if self.when_closed is not None:
-            self.when_closed()
-        self._wake_reader()
 
     async def _read(self) -> None:
         data = _END

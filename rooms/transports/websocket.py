@@ -1,18 +1,26 @@
-"""The only module that knows trio-websocket: handshake, fragments and the closing handshake."""
+"""The only module that knows trio-websocket: control frames, fragments, the closing handshake."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_server_stream
 from wsproto.utilities import LocalProtocolError
 
 from rooms.errors import Disconnect, InvalidText, Lost, MessageTooBig, ProtocolViolation
 from rooms.protocol.frames import BINARY, TEXT, close_frame
 from rooms.transports.base import FrameWriter, Receiver
 from rooms.transports.stream import FrameStream
+
+Start = Callable[[Callable[[], Awaitable[None]]], object]
+
+_REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+"""Brings trio-websocket into the state of a connection that was accepted long ago."""
 
 _VIOLATIONS: dict[int, type[Disconnect]] = {
     1002: ProtocolViolation,
@@ -22,35 +30,34 @@ _VIOLATIONS: dict[int, type[Disconnect]] = {
 
 
 class WebSocket:
-    """One accepted WebSocket connection, on top of a `FrameStream`."""
+    """One accepted WebSocket connection, on top of a `FrameStream`.
 
-    __slots__ = ("_connection", "_message_bytes", "_nursery", "stream")
+    Args:
+        start: Starts trio-websocket in a nursery of the connection, if and when it is needed.
+        message_bytes: A larger message closes the connection with 1009.
+    """
 
-    def __init__(
-        self,
-        nursery: trio.Nursery,
-        stream: FrameStream,
-        connection: WebSocketConnection,
-        message_bytes: int,
-    ) -> None:
-        self._nursery = nursery
-        self._connection = connection
+    __slots__ = ("_connection", "_message_bytes", "start", "stream")
+
+    def __init__(self, stream: FrameStream, start: Start, message_bytes: int) -> None:
+        self._connection: WebSocketConnection | None = None
         self._message_bytes = message_bytes
+        self.start = start
         self.stream = stream
 
     def attach(self, receiver: Receiver, writer: FrameWriter) -> None:
         """Begin to give messages to ``receiver`` and all frames to ``writer``."""
-        self.stream.attach(receiver, writer, self._fetch_soon)
+        self.stream.attach(receiver, writer, self._call_speaker)
 
     @property
     def open(self) -> bool:
         """Whether neither the peer nor the protocol has ended the connection."""
-        return self._connection.closed is None and not self.stream.closed
+        return self._closed is None and not self.stream.closed
 
     @property
     def ending(self) -> Disconnect:
         """How the peer, or the protocol, ended the connection."""
-        closed = self._connection.closed
+        closed = self._closed
         if closed is None or closed.code == Lost.close_code:
             return Lost()
         code = int(closed.code)
@@ -58,15 +65,31 @@ class WebSocket:
             return _VIOLATIONS[code](closed.reason or "")
         return Disconnect.received(code, closed.reason or "")
 
-    def _fetch_soon(self) -> None:
-        self._nursery.start_soon(self._fetch)
+    @property
+    def _closed(self) -> CloseReason | None:
+        return None if self._connection is None else self._connection.closed
 
-    async def _fetch(self) -> None:
-        """Fetch one message that came in fragments."""
-        try:
-            message = await self._connection.get_message()
-        except ConnectionClosed:
-            return
+    def _call_speaker(self) -> None:
+        self.start(self._speak)
+
+    async def _speak(self) -> None:
+        """Have trio-websocket see to the slow lane, from now to the connection's end."""
+        self.stream.replay(_REQUEST)
+        with _late_answers_ignored():
+            async with trio.open_nursery() as nursery:
+                request = await wrap_server_stream(
+                    nursery,
+                    self.stream,
+                    message_queue_size=1,
+                    max_message_size=self._message_bytes,
+                )
+                self._connection = await request.accept()
+                with contextlib.suppress(ConnectionClosed):
+                    while True:
+                        self._deliver(await self._connection.get_message())
+
+    def _deliver(self, message: str | bytes) -> None:
+        """Deliver a message that came in fragments."""
         text = isinstance(message, str)
         payload = message.encode() if isinstance(message, str) else message
         if len(payload) > self._message_bytes:  # trio-websocket counts a text's characters
@@ -76,7 +99,7 @@ class WebSocket:
 
 
 @contextlib.contextmanager
-def late_answers_ignored() -> Iterator[None]:
+def _late_answers_ignored() -> Iterator[None]:
     """Ignore that trio-websocket wants to answer a ping that came behind a message too big.
 
     Its goodbye is out by then, so it fails; goes around the nursery that it reads in.
@@ -85,26 +108,3 @@ def late_answers_ignored() -> Iterator[None]:
         yield
     except* LocalProtocolError:
         pass
-
-
-async def accept(
-    nursery: trio.Nursery, stream: FrameStream, subprotocol: str | None, message_bytes: int
-) -> WebSocket | None:
-    """Do the opening handshake, or return None if it was refused or the peer is gone.
-
-    Args:
-        nursery: Lives as long as the connection; trio-websocket reads in it.
-        stream: Replays the request.
-        subprotocol: To select; one that the client offered.
-        message_bytes: A larger message closes the connection with 1009.
-    """
-    with trio.CancelScope() as scope, contextlib.suppress(ConnectionClosed):
-        # after a refusal trio-websocket closes the stream and would have us wait for ever
-        stream.when_closed = scope.cancel
-        request = await wrap_server_stream(
-            nursery, stream, message_queue_size=1, max_message_size=message_bytes
-        )
-        connection = await request.accept(subprotocol=subprotocol)
-        stream.when_closed = None
-        return WebSocket(nursery, stream, connection, message_bytes)
-    return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsproto.connection import Connection, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 
-from rooms.protocol.frames import BINARY, PING, PONG, TEXT
+from rooms.protocol.frames import BINARY, TEXT
 from rooms.protocol.parser import FrameParser, Message
 
 TOO_BIG = 1009
@@ -22,7 +22,7 @@ class Outcome:
     """
 
     messages: list[Message] = field(default_factory=list)
-    controls: list[Message] = field(default_factory=list)
+    pings: list[bytes] = field(default_factory=list)
     code: int | None = None
 
 
@@ -47,9 +47,8 @@ class Endpoint:
         return len(self.outcome.messages) - before
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, Ping | Pong):
-            opcode = PING if isinstance(event, Ping) else PONG
-            self.outcome.controls.append((opcode, bytes(event.payload)))
+        if isinstance(event, Ping):
+            self.outcome.pings.append(bytes(event.payload))
         elif isinstance(event, TextMessage):
             self._add(TEXT, event.data.encode(), event.message_finished)
         elif isinstance(event, BytesMessage):

@@ -72,8 +72,14 @@ def test_the_path_is_decoded_and_the_query_is_not(target: str, path: str, query:
     assert (request.path, request.query) == (path, query)
 
 
-def test_of_a_header_that_comes_twice_the_last_counts() -> None:
-    assert head("A: 1", "a:2").headers == {"a": "2"}
+def test_a_header_that_comes_twice_is_one_list() -> None:
+    assert head("A: 1", "a:2").headers == {"a": "1, 2"}
+
+
+def test_nothing_is_upgraded_in_the_old_http() -> None:
+    lines = ("Host: a", "Connection: Upgrade", "Upgrade: websocket")
+    assert head(*lines).is_websocket
+    assert not head(*lines, start="GET / HTTP/1.0").is_websocket
 
 
 @pytest.mark.parametrize("value", ["websocket", "h2c, WebSocket", " websocket "])
@@ -154,7 +160,10 @@ def test_whoever_reads_the_head_after_us_sees_the_same_headers(
     except (BadHead, h11.RemoteProtocolError):
         return
     assert isinstance(theirs, h11.Request)
-    assert ours.headers == {name.decode(): value.decode() for name, value in theirs.headers}
+    joined: dict[str, list[str]] = {}
+    for name, value in theirs.headers:
+        joined.setdefault(name.decode(), []).append(value.decode())
+    assert ours.headers == {name: ", ".join(values) for name, values in joined.items()}
 
 
 # What is seen in the first bytes.

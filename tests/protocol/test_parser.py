@@ -79,15 +79,20 @@ def test_binary_need_not_be_utf8() -> None:
 # The slow lane.
 
 
-@pytest.mark.parametrize("opcode", [PING, PONG])
-def test_a_control_frame_goes_to_the_slow_lane_and_the_rest_stays_fast(opcode: int) -> None:
-    p, control = parser(), client_frame("sign", opcode)
+def test_a_ping_goes_to_the_slow_lane_and_the_rest_stays_fast() -> None:
+    p, control = parser(), client_frame("sign", PING)
     assert p.feed(client_frame("a") + control + client_frame("b")) == [(TEXT, b"a"), (TEXT, b"b")]
     assert p.slow_bytes == len(control)
     assert p.take_slow() == control
     assert p.slow_bytes == 0
     assert p.lane is Lane.FAST
     assert p.diverted
+
+
+def test_a_pong_goes_nowhere_for_having_come_is_all_it_says() -> None:
+    p, pong = parser(), client_frame("sign", PONG)
+    assert p.feed(client_frame("a") + pong + PIECE_OF_TEXT + pong) == [(TEXT, b"a")]
+    assert p.take_slow() == PIECE_OF_TEXT
 
 
 def test_a_control_frame_is_passed_on_only_when_it_is_whole() -> None:
@@ -110,15 +115,6 @@ def test_fragments_go_to_the_slow_lane_as_they_come() -> None:
     p.feed(LAST_PIECE[3:])
     assert p.take_slow() == LAST_PIECE[3:]
     assert p.holding
-
-
-def test_that_fragments_began_is_told_once() -> None:
-    p = parser()
-    assert not p.take_fragments()
-    p.feed(PIECE_OF_TEXT)
-    assert p.take_fragments()
-    p.feed(client_frame("more", CONTINUATION, fin=False))
-    assert not p.take_fragments()
 
 
 def test_nothing_overtakes_a_fragmented_message() -> None:

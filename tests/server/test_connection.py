@@ -13,8 +13,15 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rooms import App, Context, Disconnect
 from rooms.config import Settings
-from rooms.protocol.frames import CLOSE
+from rooms.protocol.dialects import DIALECTS
+from rooms.protocol.frames import CLOSE, PING
+from rooms.server.connection import Accepted, serve_websocket
+from rooms.server.node import Node
 from rooms.testing import MemoryServer, TestClient, client_close, client_frame, in_memory
+from rooms.testing.client import REQUEST
+from rooms.transports.base import Handshake
+from rooms.transports.stream import FrameStream
+from tests.transports.fakes import FakeLink
 
 Ctx = Context[Any]
 Ending = Callable[[TestClient, MemoryServer], Awaitable[None]]
@@ -308,3 +315,52 @@ async def test_a_connection_is_logged_with_its_reason_and_without_what_was_said(
     assert (told[1]["code"], told[1]["received"]) == (4000, 3)
     assert "a secret" not in str(logs)
     assert "a confidence" not in str(logs)
+
+
+class Lingering:
+    """A connection whose client has been told to go, while ``disconnected`` is being handled."""
+
+    def __init__(self, node: Node, nursery: trio.Nursery) -> None:
+        self.link = FakeLink(watchable=True)
+        handshake = Handshake("/ws", "", REQUEST.encode(), (), "nowhere:1")
+        stream = FrameStream(self.link, node.settings.message_bytes)
+        accepted = Accepted(stream, b"", handshake, DIALECTS[0])
+        nursery.start_soon(serve_websocket, node, accepted)
+
+
+@pytest.mark.parametrize("late", [client_close(), client_frame("?", PING), b""])
+async def test_what_comes_when_all_has_been_said_is_too_late(
+    late: bytes, autojump_clock: MockClock
+) -> None:
+    app = App()
+
+    @app.on("disconnected")
+    async def linger(ctx: Ctx) -> None:
+        await trio.sleep(3)
+
+    settings = Settings(close_seconds=1, disconnected_seconds=5)
+    async with app.running(settings) as node, trio.open_nursery() as nursery:
+        place = Lingering(node, nursery)
+        await wait_all_tasks_blocked()
+        node.clients["c1"].close(4001)
+        await trio.sleep(2)
+        place.link.comes(late)
+        await trio.sleep(2)
+        assert node.clients == {}
+
+
+async def test_what_is_sent_when_all_has_been_said_is_too_late(autojump_clock: MockClock) -> None:
+    app = App()
+
+    @app.on("disconnected")
+    async def linger(ctx: Ctx) -> None:
+        await trio.sleep(3)
+        await ctx.send("goodbye")
+
+    settings = Settings(close_seconds=1, disconnected_seconds=5)
+    async with app.running(settings) as node, trio.open_nursery() as nursery:
+        place = Lingering(node, nursery)
+        await wait_all_tasks_blocked()
+        place.link.full = True
+        place.link.comes(b"")
+        await node.idle()

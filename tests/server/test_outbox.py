@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from rooms.errors import SlowConsumer
 from rooms.server.outbox import Outbox
 from rooms.transports.base import Link
 
@@ -73,7 +74,7 @@ class Client:
             overflow=self._overflow,
         )
 
-    def _overflow(self) -> None:
+    def _overflow(self, reason: SlowConsumer) -> None:
         self.overflows += 1
 
 

@@ -15,12 +15,16 @@ class FakeLink(Link):
 
     Args:
         watchable: Whether it calls, instead of being read.
+
+    Attributes:
+        full: Whether nothing can be sent at once.
     """
 
     def __init__(self, *, watchable: bool = False) -> None:
         self.sent = b""
         self.finished = False
         self.paused = False
+        self.full = False
         self.readers = 0
         self.arrive: Callable[[bytes], None] | None = None
         self._watchable = watchable
@@ -44,6 +48,8 @@ class FakeLink(Link):
         self.paused = False
 
     def send_nowait(self, data: bytes) -> int:
+        if self.full:
+            return 0
         self.sent += data
         return len(data)
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
-from rooms.protocol.frames import BINARY, CONTINUATION, PING, TEXT, close_frame
+from rooms.protocol.frames import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame
 from rooms.testing import client_close, client_frame
 from rooms.transports.stream import SLOW_BYTES, FrameStream
 from tests.transports.fakes import FakeLink, FakeReceiver, FakeWriter
@@ -24,13 +24,13 @@ class Attached:
         self.link = FakeLink(watchable=watchable)
         self.receiver = FakeReceiver(limit)
         self.writer = FakeWriter()
-        self.fetched = 0
-        self.stream = FrameStream(self.link, b"", LIMIT)
-        self.stream.attach(self.receiver, self.writer, self._fetch)
+        self.calls = 0
+        self.stream = FrameStream(self.link, LIMIT)
+        self.stream.attach(self.receiver, self.writer, self._call)
         self.slow: list[bytes] = []
 
-    def _fetch(self) -> None:
-        self.fetched += 1
+    def _call(self) -> None:
+        self.calls += 1
 
     async def read(self) -> None:
         """Read the slow lane to its end, as trio-websocket does."""
@@ -46,28 +46,41 @@ def made(request: pytest.FixtureRequest) -> bool:
     return watchable
 
 
-async def test_before_it_is_attached_it_passes_the_handshake() -> None:
-    link = FakeLink()
-    stream = FrameStream(link, HEAD, LIMIT)
-    assert await stream.receive_some() == HEAD
-    await stream.wait_send_all_might_not_block()
-    await stream.send_all(b"HTTP/1.1 101 ")
-    assert link.sent == b"HTTP/1.1 101 "
+async def test_for_a_link_that_calls_the_speaker_is_called_when_something_is_for_it() -> None:
+    place = Attached(watchable=True)
+    place.link.comes(client_frame("a") + client_frame("!", PONG))
+    assert place.calls == 0
+    place.link.comes(client_frame("?", PING))
+    place.link.comes(FIRST)
+    assert place.calls == 1
 
 
-async def test_behind_the_head_nothing_is_read_before_it_is_attached(
+async def test_a_link_that_must_be_read_needs_the_speaker_from_the_beginning() -> None:
+    assert Attached(watchable=False).calls == 1
+
+
+async def test_nobody_is_called_any_more_once_it_has_hung_up() -> None:
+    place = Attached(watchable=True)
+    place.stream.hang_up()
+    place.link.comes(client_close())
+    assert place.calls == 0
+
+
+async def test_a_replayed_head_comes_first_and_its_answer_goes_nowhere(
     nursery: trio.Nursery,
 ) -> None:
-    link, receiver = FakeLink(), FakeReceiver()
-    stream = FrameStream(link, HEAD, LIMIT)
-    await stream.receive_some()
-    nursery.start_soon(stream.receive_some)
+    place = Attached(watchable=True)
+    place.stream.replay(HEAD)
+    ping = client_frame("?", PING)
+    place.link.comes(ping)
+    nursery.start_soon(place.read)
     await wait_all_tasks_blocked()
-    assert link.readers == 0
-    stream.attach(receiver, FakeWriter(), lambda: None)
-    link.comes(client_frame("early"))
+    assert place.slow == [HEAD]
+    await place.stream.send_all(b"HTTP/1.1 101 ")
     await wait_all_tasks_blocked()
-    assert receiver.messages == [(TEXT, b"early")]
+    assert place.slow == [HEAD, ping]
+    await place.stream.send_all(b"\x8a\x00")
+    assert (place.link.sent, place.writer.written) == (b"", [b"\x8a\x00"])
     nursery.cancel_scope.cancel()
 
 
@@ -85,14 +98,12 @@ async def test_messages_go_to_the_receiver_and_the_rest_to_trio_websocket(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_message_in_fragments_is_fetched_and_keeps_its_place(
-    made: bool, nursery: trio.Nursery
-) -> None:
+async def test_a_message_in_fragments_keeps_its_place(made: bool, nursery: trio.Nursery) -> None:
     place = Attached(watchable=made)
     nursery.start_soon(place.read)
     place.link.comes(FIRST + LAST + client_frame("behind"))
     await wait_all_tasks_blocked()
-    assert (place.fetched, place.receiver.messages) == (1, [])
+    assert (place.calls, place.receiver.messages) == (1, [])
     assert b"".join(place.slow) == FIRST + LAST
     place.stream.deliver_slow((TEXT, b"ab"))
     assert place.receiver.messages == [(TEXT, b"ab"), (TEXT, b"behind")]
@@ -220,7 +231,7 @@ async def test_finishing_works_after_the_reader_was_cancelled(made: bool) -> Non
 
 
 async def test_closing_tells_whoever_asked_to_be_told() -> None:
-    stream = FrameStream(FakeLink(), HEAD, LIMIT)
+    stream = FrameStream(FakeLink(), LIMIT)
     told: list[str] = []
     stream.when_closed = lambda: told.append("closed")
     await stream.aclose()

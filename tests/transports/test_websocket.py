@@ -8,17 +8,14 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
-from wsproto.utilities import LocalProtocolError
 
 from rooms.errors import InvalidText, Lost, MessageTooBig, NormalClosure, ProtocolViolation
 from rooms.protocol.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_frame
 from rooms.testing import client_close, client_frame
-from rooms.testing.client import REQUEST
 from rooms.transports.stream import FrameStream
-from rooms.transports.websocket import WebSocket, accept, late_answers_ignored
+from rooms.transports.websocket import WebSocket
 from tests.transports.fakes import FakeLink, FakeReceiver, FakeWriter
 
-UPGRADE = REQUEST.format(path="/ws", headers="").encode()
 LIMIT = 1000
 
 
@@ -35,48 +32,12 @@ class Accepted:
 
 @asynccontextmanager
 async def accepted() -> AsyncIterator[Accepted]:
-    """Accept a connection that lasts as long as the block."""
+    """Open a connection that lasts as long as the block."""
     link = FakeLink(watchable=True)
     async with trio.open_nursery() as nursery:
-        socket = await accept(nursery, FrameStream(link, UPGRADE, LIMIT), None, LIMIT)
-        assert socket is not None
-        yield Accepted(link, socket)
+        stream = FrameStream(link, LIMIT)
+        yield Accepted(link, WebSocket(stream, nursery.start_soon, LIMIT))
         nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("subprotocol", [None, "rooms.v1.json"])
-async def test_a_good_request_is_answered_with_the_subprotocol(
-    subprotocol: str | None, nursery: trio.Nursery
-) -> None:
-    link = FakeLink()
-    head = REQUEST.format(path="/ws", headers="Sec-WebSocket-Protocol: rooms.v1.json\r\n").encode()
-    stream = FrameStream(link, head, LIMIT)
-    assert await accept(nursery, stream, subprotocol, LIMIT) is not None
-    answer = link.sent.decode()
-    assert answer.startswith("HTTP/1.1 101 ")
-    assert ("rooms.v1.json" in answer) == (subprotocol is not None)
-    nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [("Version: 13", "Version: 12"), ("Sec-WebSocket-Key", "X-Key"), ("GET", "PUT")],
-)
-async def test_a_bad_request_is_refused_and_nobody_waits(
-    right: str, wrong: str, nursery: trio.Nursery
-) -> None:
-    link = FakeLink()
-    stream = FrameStream(link, UPGRADE.replace(right.encode(), wrong.encode()), LIMIT)
-    assert await accept(nursery, stream, None, LIMIT) is None
-    assert link.sent.startswith(b"HTTP/1.1 4")
-
-
-async def test_a_peer_that_is_gone_before_the_answer_is_no_failure(nursery: trio.Nursery) -> None:
-    class Gone(FakeLink):
-        async def send_all(self, data: bytes) -> None:
-            raise trio.BrokenResourceError
-
-    assert await accept(nursery, FrameStream(Gone(), UPGRADE, LIMIT), None, LIMIT) is None
 
 
 async def test_a_message_in_fragments_is_put_together() -> None:
@@ -138,18 +99,11 @@ async def test_trio_websocket_may_answer_late_to_what_came_before_our_goodbye() 
         assert place.writer.last == close_frame(3000)
 
 
-async def test_a_ping_behind_a_message_that_is_too_big_ends_only_what_ends_anyway() -> None:
+async def test_a_ping_behind_a_message_that_is_too_big_changes_nothing() -> None:
     part = client_frame(b"x" * LIMIT, fin=False)
-    with late_answers_ignored():
-        async with accepted() as place:
-            place.link.comes(part + client_frame("x", CONTINUATION, fin=False))
-            place.link.comes(client_frame("", PING))
-            with trio.move_on_after(5):
-                await trio.sleep_forever()
-            pytest.fail("it was not cancelled")
-    assert place.socket.ending.code == MessageTooBig.close_code
-
-
-async def test_other_failures_are_not_ignored() -> None:
-    with pytest.RaisesGroup(ValueError), late_answers_ignored():
-        raise ExceptionGroup("of a nursery", [ValueError(), LocalProtocolError("late")])
+    async with accepted() as place:
+        place.link.comes(part + client_frame("x", CONTINUATION, fin=False))
+        place.link.comes(client_frame("", PING))
+        await wait_all_tasks_blocked()
+        assert place.socket.ending.code == MessageTooBig.close_code
+        assert place.writer.written == []

@@ -51,7 +51,7 @@ async def test_plain_http_on_the_port_with_tls_is_cut_off(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("hello", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 async def test_half_a_tls_handshake_ends_at_the_deadline(tmp_path: Path, hello: bytes) -> None:
-    async with tls_ground(tmp_path, head_seconds=0.2) as place:
+    async with tls_ground(tmp_path, head_seconds=0.7) as place:
         await place.ask(hello, clear=True)
 
 
