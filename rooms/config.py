@@ -46,6 +46,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     ping_seconds: Seconds = 25
     pong_seconds: Seconds = 10
     presence_seconds: Seconds = 0.25
+    presence_grace: Annotated[float, Meta(ge=0, le=3600)] = 5
     history_messages: Annotated[int, Meta(ge=0)] = 100
     history_seconds: Seconds = 300
     recovery_messages: Count = 1000

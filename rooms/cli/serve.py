@@ -36,6 +36,7 @@ HELP = {
     "ping_seconds": "Time between two pings of a connection.",
     "pong_seconds": "Time a client has to answer a ping.",
     "presence_seconds": "Changes of presence within this time are told together.",
+    "presence_grace": "Time for which a user who lost the connection is not said to have left.",
     "history_messages": "Most publications that are kept of a room; 0 keeps none.",
     "history_seconds": "Time for which a publication is kept.",
     "recovery_messages": "Most publications that a client is told when it comes back.",

@@ -112,38 +112,51 @@ class Stream:
         """
         self.expire(now)
         self.used_at = max(self.used_at, now)
-        start, end = self.first, self.position.offset + 1
-        if since is not None:
-            start = self._check_since(since) + 1
-        if before is not None:
-            end = min(end, self._check_epoch(before).offset)
-        offsets = range(start, max(start, end))
-        size = min(max(limit, 0), len(offsets))
-        taken = offsets[len(offsets) - size :] if newest_first else offsets[:size]
+        taken, more = page_offsets(self.position, self.first, limit, since, before, newest_first)
         publications = list(self._read(taken))
         if newest_first:
             publications.reverse()
-        return Page(self.position, publications, more=len(offsets) > len(taken))
-
-    def _check_since(self, since: Position) -> int:
-        offset = self._check_epoch(since).offset
-        if offset < self.first - 1:
-            raise Unrecoverable("too_old")
-        return offset
-
-    def _check_epoch(self, position: Position) -> Position:
-        if (
-            position.epoch != self.position.epoch
-            or not 0 <= position.offset <= self.position.offset
-        ):
-            raise Unrecoverable("epoch_changed")
-        return position
+        return Page(self.position, publications, more)
 
     def _read(self, offsets: range) -> Iterator[Publication]:
         begin = offsets.start - self.first
         kept = islice(self._kept, begin, begin + len(offsets))
         for offset, entry in zip(offsets, kept, strict=True):
             yield publication(self.room, Position(self.position.epoch, offset), entry)
+
+
+def page_offsets(
+    last: Position,
+    first: int,
+    limit: int,
+    since: Position | None = None,
+    before: Position | None = None,
+    newest_first: bool = False,
+) -> tuple[range, bool]:
+    """Return the offsets of a page, counting up, and whether there is more behind it.
+
+    Args:
+        last: Where the room stands.
+        first: The offset of the oldest publication that is kept, or of the next one to come.
+
+    Raises:
+        Unrecoverable: As `Stream.page`.
+    """
+    for position in (since, before):
+        if position is not None and not _is_of(position, last):
+            raise Unrecoverable("epoch_changed")
+    if since is not None and since.offset < first - 1:
+        raise Unrecoverable("too_old")
+    start = first if since is None else since.offset + 1
+    end = last.offset + 1 if before is None else before.offset
+    offsets = range(start, max(start, end))
+    size = min(max(limit, 0), len(offsets))
+    taken = offsets[len(offsets) - size :] if newest_first else offsets[:size]
+    return taken, len(taken) < len(offsets)
+
+
+def _is_of(position: Position, last: Position) -> bool:
+    return position.epoch == last.epoch and 0 <= position.offset <= last.offset
 
 
 def publication(room: str, position: Position, kept: Kept) -> Publication:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from msgspec import UNSET, Raw
+
 from rooms.core.filters import FilterTree
 from rooms.core.outgoing import Outgoing
+from rooms.core.presence import Changes, PresenceMode
 from rooms.core.room import Listener, Member, Room
 from rooms.core.tick import Tick
 from rooms.errors import AlreadyJoined, NotMember
-from rooms.protocol.commands import Position, Presence, PresenceChange, Publication
+from rooms.protocol.commands import Position, PresenceChange, Publication
 from rooms.protocol.topics import Filter
 
 PRESENCE_USERS = 100
@@ -17,11 +22,18 @@ PRESENCE_USERS = 100
 class Hub:
     """The rooms that somebody here is in.  Plain ``def`` only: no call is seen half done.
 
-    A room exists while it has a member or a listener; `open_room` makes it, `release` lets it go.
+    A room exists while it has a member, a listener, or a user who was lost and may come back;
+    `open_room` makes it, `release` lets it go.
+
+    Args:
+        presence: Says of what the members of a room are told.
     """
 
-    def __init__(self, tick: Tick) -> None:
+    def __init__(
+        self, tick: Tick, presence: Callable[[str], PresenceMode] = lambda room: "users"
+    ) -> None:
         self.tick = tick
+        self._presence = presence
         self.rooms: dict[str, Room] = {}
         self.changed_rosters: dict[Room, None] = {}
         self._followers: FilterTree[dict[Member, None]] = FilterTree()
@@ -30,7 +42,7 @@ class Hub:
         """Return the room, new at ``position`` if nobody here was in it."""
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = Room(name, position)
+            room = self.rooms[name] = Room(name, position, self._presence(name))
         return room
 
     def release(self, room: Room) -> bool:
@@ -41,8 +53,11 @@ class Hub:
         self.changed_rosters.pop(room, None)
         return True
 
-    def join(self, room: Room, member: Member, user: str) -> None:
+    def join(self, room: Room, member: Member, user: str, details: Raw | None = None) -> None:
         """Make ``member`` a member on behalf of ``user``.
+
+        Args:
+            details: What is told of the connection beside its id.
 
         Raises:
             AlreadyJoined: It is one.
@@ -50,7 +65,7 @@ class Hub:
         if member in room:
             raise AlreadyJoined(f"This connection is in {room.name!r} already.")
         self.tick.join(room, member)
-        room.roster.add(user, member.id)
+        room.roster.add(user, member.id, details)
         self._note_roster(room)
 
     def leave(self, room: Room, member: Member, user: str) -> None:
@@ -65,6 +80,21 @@ class Hub:
         room.roster.remove(user, member.id)
         self._note_roster(room)
 
+    def lose(self, room: Room, member: Member, user: str) -> None:
+        """As `leave`, but the others think that it is still there, until `forget`."""
+        self.tick.leave(room, member)
+        room.roster.linger(user, member.id)
+
+    def forget(self, room: Room, member_id: str, user: str) -> None:
+        """Tell the others that a member is gone who was lost, if its user has not come back."""
+        if room.roster.forget(user, member_id):
+            self._note_roster(room)
+
+    def set_details(self, room: Room, member: Member, user: str, details: Raw | None) -> None:
+        """Change what is told of a member beside its id; None is nothing."""
+        room.roster.set_details(user, member.id, details)
+        self._note_roster(room)
+
     def listen(self, room: Room, listener: Listener) -> None:
         """Have ``listener`` called with each publication from now on."""
         room.listeners.append(listener)
@@ -76,7 +106,10 @@ class Hub:
             self._tell_followers(room, publication)
         if room is None:
             return
-        room.position = publication.position
+        position, last = publication.position, room.position
+        if position.offset <= last.offset and position.epoch == last.epoch:
+            return  # on its way since before the room was opened: who joins has been told of it
+        room.position = position
         if room.members:
             self.tick.publish(room, Outgoing(publication))
         if room.listeners:
@@ -112,20 +145,23 @@ class Hub:
         """Tell the members of every room whose users changed, once."""
         rooms, self.changed_rosters = self.changed_rosters, {}
         for room in rooms:
-            if room.roster.changed and room.members:
-                joined, left = room.roster.take_changes(PRESENCE_USERS)
-                self.tick.publish(room, Outgoing(_change(room, joined, left)))
+            if not room.members:
+                room.roster.drop_changes()
+            elif changes := room.roster.take_changes(PRESENCE_USERS):
+                self.tick.publish(room, Outgoing(_message(room, changes)))
 
     def _note_roster(self, room: Room) -> None:
         if room.roster.changed:
             self.changed_rosters[room] = None
 
 
-def _change(room: Room, joined: Presence, left: Presence) -> PresenceChange:
+def _message(room: Room, changes: Changes) -> PresenceChange:
     return PresenceChange(
         room=room.name,
-        joined=joined,
-        left=left,
+        joined=changes.joined,
+        left=changes.left,
+        changed=changes.changed or UNSET,
         count=len(room.roster),
         position=room.position,
+        more=changes.more or UNSET,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from rooms.core.outgoing import Outgoing
-from rooms.core.presence import Roster
+from rooms.core.presence import PresenceMode, Roster
 from rooms.protocol.commands import Position, Publication
 from rooms.protocol.dialects.base import Dialect
 
@@ -40,12 +40,12 @@ class Room:
 
     __slots__ = ("listeners", "members", "name", "pending", "position", "roster")
 
-    def __init__(self, name: str, position: Position) -> None:
+    def __init__(self, name: str, position: Position, presence: PresenceMode = "users") -> None:
         self.name = name
         self.position = position
         self.members: dict[Dialect, dict[Member, int]] = {}
         self.listeners: list[Listener] = []
-        self.roster = Roster()
+        self.roster = Roster(presence)
         self.pending: list[Outgoing] = []
 
     def __repr__(self) -> str:
@@ -81,4 +81,4 @@ class Room:
     @property
     def empty(self) -> bool:
         """Whether nobody would notice if the room were gone."""
-        return not self.members and not self.listeners
+        return not self.members and not self.listeners and not self.roster

@@ -234,17 +234,22 @@ class Push(Struct, frozen=True, tag_field="type", tag="event", gc=False):
 
 
 class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence", kw_only=True):
-    """Users who came with their first or went with their last connection.
+    """Users who came with their first or went with their last connection, or otherwise changed.
 
     Attributes:
+        left: With the connections that they had.
+        changed: Users who stayed, with all connections that they have now.
+        more: Whether there were more changes than could be named; list again to know them.
         position: Where the room stood when it was so; a list with a later one is newer.
     """
 
     room: str
     joined: Presence
     left: Presence
+    changed: Presence | UnsetType = UNSET
     count: int
     position: Position
+    more: bool | UnsetType = UNSET
 
 
 class ErrorReply(Struct, frozen=True, tag_field="type", tag="error", kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rooms.brokers.base import Broker
 from rooms.config import Settings
+from rooms.core.presence import PresenceMode
 from rooms.errors import RoomsError
 from rooms.protocol.names import check_event
 from rooms.server.client import Client
@@ -95,7 +96,14 @@ class App:
 
         return register
 
-    def rooms(self, rooms: str, *, history: int | None = None, ttl: float | None = None) -> None:
+    def rooms(
+        self,
+        rooms: str,
+        *,
+        history: int | None = None,
+        ttl: float | None = None,
+        presence: PresenceMode | None = None,
+    ) -> None:
         """Say how the rooms that a filter names are kept: ``app.rooms("chat/#", history=1000)``.
 
         What is not said is left to the settings; of several that name a room, the last one holds.
@@ -104,12 +112,14 @@ class App:
             rooms: A filter by the rules of MQTT; ``"#"`` is every room.
             history: How many publications are kept; 0 turns it off.
             ttl: For how many seconds each is kept.
+            presence: Of what members are told: ``"users"`` who come and go, ``"connections"`` of
+                each of those too, or ``"off"``: only how many users there are.
 
         Raises:
             InvalidFilter: ``rooms`` is not a filter.
-            ValueError: A number is out of its range.
+            ValueError: A number is out of its range, or ``presence`` is none of these words.
         """
-        self.options.add(room_options(rooms, history, ttl))
+        self.options.add(room_options(rooms, history, ttl, presence))
 
     def include(self, other: App, prefix: str = "") -> None:
         """Take over the handlers of ``other``, with ``prefix`` before their events' names.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import trio
 
 from rooms.errors import Forced
 from rooms.protocol.commands import User
+from rooms.server.presence import set_details
 from rooms.transports.base import Handshake
 
 if TYPE_CHECKING:
@@ -47,6 +49,23 @@ class Client:
         if self._data is None:
             self._data = {}
         return self._data
+
+    @property
+    def presence(self) -> dict[str, Any]:
+        """What others are told of this connection in its rooms, beside its id.
+
+        A copy: assign a new one to change it, ``client.presence = {"status": "away"}``; changes
+        in quick succession are told once.
+
+        Raises:
+            ValueError: What is assigned is no JSON object, or takes more than 1024 bytes.
+        """
+        details = self._session.details
+        return {} if details is None else dict(msgspec.json.decode(details))
+
+    @presence.setter
+    def presence(self, details: dict[str, Any]) -> None:
+        set_details(self._session, details)
 
     @property
     def remote(self) -> str:

@@ -9,7 +9,6 @@ import trio
 from msgspec.structs import replace
 
 from rooms.core.history import Page
-from rooms.core.hub import PRESENCE_USERS
 from rooms.core.room import Room
 from rooms.errors import Malformed, Unauthorized, Unrecoverable
 from rooms.protocol.commands import (
@@ -31,6 +30,7 @@ from rooms.protocol.commands import (
 )
 from rooms.protocol.topics import parse_filter
 from rooms.server import dispatch
+from rooms.server.presence import first_users
 from rooms.server.recovery import Recovery, pages, recover, recover_now
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _joined(session: Session, command: Join, room: Room, recovery: Recovery | No
         id=command.id,
         room=room.name,
         position=room.position,
-        presence=room.roster.page(PRESENCE_USERS),
+        presence=first_users(room),
         count=len(room.roster),
     )
     if recovery is None:
@@ -115,9 +115,13 @@ def _leave_now(session: Session, command: Leave) -> bool:
 
 def _presence_now(session: Session, command: ListPresence) -> bool:
     room = session.membership(command.room)
-    if command.id is not None:
-        page, total = room.roster.page(PRESENCE_USERS), len(room.roster)
-        session.say(Reply(id=command.id, room=room.name, presence=page, count=total))
+    if command.id is None:
+        return True
+    reply = Reply(id=command.id, room=room.name, position=room.position, count=len(room.roster))
+    if not room.roster.silent:
+        page = room.roster.page(command.limit, command.after)
+        reply = replace(reply, presence=page.users, more=page.more)
+    session.say(reply)
     return True
 
 

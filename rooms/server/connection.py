@@ -55,7 +55,7 @@ async def serve_websocket(node: Node, accepted: Accepted) -> None:
             raise
         finally:
             reason = session.reason or socket.ending
-            session.detach()
+            session.detach(reason)
             with trio.CancelScope(shield=True) as session.goodbye:
                 await _end(session, socket, reason)
             node.forget(session)

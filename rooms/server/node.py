@@ -40,7 +40,7 @@ class Node:
         self.settings = settings
         self.broker = broker or MemoryBroker()
         self.tick = Tick()
-        self.hub = Hub(self.tick)
+        self.hub = Hub(self.tick, app.options.presence)
         self.flusher = Flusher(self.tick)
         self.poller = Poller() if Poller.available() else None
         self.timers = Timers()
@@ -110,7 +110,9 @@ class Node:
         if name in self._opening:
             raise trio.WouldBlock
         room = self.hub.rooms.get(name)
-        return room or self.hub.open_room(name, self.broker.subscribe_nowait(name))
+        if room is None:
+            room = self.hub.open_room(name, self.broker.subscribe_nowait(name))
+        return room
 
     async def open_room(self, name: str) -> Room:
         """As `open_room_nowait`, waiting where that would block.
@@ -122,15 +124,21 @@ class Node:
             await self._opening[name].wait()
         room = self.hub.rooms.get(name)
         if room is None:
-            opened = self._opening[name] = trio.Event()
-            room = self.hub.open_room(name, NOWHERE)
-            try:
-                room.settle(await self.broker.subscribe(name))
-            finally:
-                del self._opening[name]
-                opened.set()
-                if room.position is NOWHERE:
-                    self.release_room(room)
+            room = await self._open_new_room(name)
+        return room
+
+    async def _open_new_room(self, name: str) -> Room:
+        opened = self._opening[name] = trio.Event()
+        room = self.hub.open_room(name, NOWHERE)
+        known = False
+        try:
+            room.settle(await self.broker.subscribe(name))
+            known = True
+        finally:
+            del self._opening[name]
+            opened.set()
+            if not known:  # whatever was delivered meanwhile
+                self.release_room(room)
         return room
 
     def release_room(self, room: Room) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 from rooms.config import Settings
 from rooms.core.history import Retention
+from rooms.core.presence import PresenceMode
 from rooms.protocol.topics import Filter, parse_filter
+
+PRESENCE_MODES: tuple[PresenceMode, ...] = get_args(PresenceMode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +21,13 @@ class RoomOptions:
     Attributes:
         history: How many publications are kept.
         ttl: For how many seconds each is kept.
+        presence: Of what members are told.
     """
 
     filter: Filter
     history: int | None = None
     ttl: float | None = None
+    presence: PresenceMode | None = None
 
 
 class Options:
@@ -46,16 +52,30 @@ class Options:
                 seconds = seconds if options.ttl is None else options.ttl
         return Retention(messages, seconds)
 
+    def presence(self, room: str) -> PresenceMode:
+        """Return of what the members of ``room`` are to be told."""
+        for options in reversed(self._said):
+            if options.presence is not None and options.filter.matches(room):
+                return options.presence
+        return "users"
 
-def room_options(rooms: str, history: int | None, ttl: float | None) -> RoomOptions:
+
+def room_options(
+    rooms: str,
+    history: int | None = None,
+    ttl: float | None = None,
+    presence: PresenceMode | None = None,
+) -> RoomOptions:
     """Return checked options.
 
     Raises:
         InvalidFilter: ``rooms`` is not a filter.
-        ValueError: A number is out of its range.
+        ValueError: A number is out of its range, or ``presence`` is none of the words it can be.
     """
     if history is not None and history < 0:
         raise ValueError(f"history={history}: keep 0 publications or more")
     if ttl is not None and ttl <= 0:
         raise ValueError(f"ttl={ttl}: keep publications for more than 0 seconds")
-    return RoomOptions(parse_filter(rooms), history, ttl)
+    if presence is not None and presence not in PRESENCE_MODES:
+        raise ValueError(f"presence={presence!r}: choose one of {', '.join(PRESENCE_MODES)}")
+    return RoomOptions(parse_filter(rooms), history, ttl, presence)

@@ -55,12 +55,12 @@ class RoomHandle:
     @property
     def members(self) -> list[Client]:
         """The connections of this node that are in the room."""
-        room = self._node.hub.rooms.get(self.name)
-        return [] if room is None else [self._node.clients[member.id] for member in room]
+        room, sessions = self._node.hub.rooms.get(self.name), self._node.sessions
+        return [] if room is None else [sessions[member.id].client for member in room]
 
     @property
     def count(self) -> int:
-        """How many users are in the room."""
+        """How many users are in the room, those included who may be back in a moment."""
         room = self._node.hub.rooms.get(self.name)
         return 0 if room is None else len(room.roster)
 
@@ -70,10 +70,16 @@ class RoomHandle:
         room = self._node.hub.rooms.get(self.name)
         return None if room is None else room.position
 
-    def presence(self, limit: int = 100) -> Presence:
-        """Return the first ``limit`` users of the room, each with its connections."""
+    def presence(self, limit: int = 100, after: str | None = None) -> Presence:
+        """Return users of the room in the order of their names, each with its connections.
+
+        Args:
+            limit: The most users; where they have many details there may be fewer.
+            after: The last user of the page before; the page behind the last one is empty.
+        """
         room = self._node.hub.rooms.get(self.name)
-        return {} if room is None else room.roster.page(limit)
+        users = {} if room is None else room.roster.page(limit, after).users
+        return msgspec.json.decode(msgspec.json.encode(users), type=Presence)
 
     async def publish(self, event: str, payload: Any = None, key: str | None = None) -> Position:
         """Publish an event to all members and return its position.

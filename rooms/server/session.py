@@ -17,6 +17,7 @@ from rooms.errors import (
     LimitExceeded,
     NotMember,
     RequestError,
+    RoomsError,
     TooManyErrors,
     Unrecoverable,
 )
@@ -38,6 +39,7 @@ from rooms.protocol.topics import Filter
 from rooms.server import commands, dispatch
 from rooms.server.inbox import Inbox
 from rooms.server.outbox import Outbox
+from rooms.server.presence import depart
 
 if TYPE_CHECKING:
     from rooms.server.client import Client
@@ -53,6 +55,7 @@ class Session:
     the inbox to the connection's own task (`run`), and then everything behind it waits too.
 
     Attributes:
+        details: What presence tells of the connection beside its id.
         reason: Why we ended the connection, if we did.
         full: Whether the inbox is full; the peer then has to wait.
         goodbye: Shields the closing handshake and ``disconnected`` while they are under way.
@@ -69,6 +72,7 @@ class Session:
         "_tasks",
         "announced",
         "client",
+        "details",
         "dialect",
         "filters",
         "full",
@@ -97,6 +101,7 @@ class Session:
         self.write: Callable[[bytes], None]
         self.resume: Callable[[], None]
         self.origin = Origin(self.id)
+        self.details: Raw | None = None
         self.rooms: dict[str, Room] = {}
         self.filters: dict[str, Filter] = {}
         self.scope = trio.CancelScope()
@@ -164,17 +169,19 @@ class Session:
                 self.full = False
                 self.resume()
 
-    def detach(self) -> None:
-        """Undo everything that others know of the connection; cannot be interrupted."""
+    def detach(self, reason: Disconnect) -> None:
+        """Undo everything that others know of the connection; cannot be interrupted.
+
+        Args:
+            reason: Why it ended, whoever ended it.
+        """
         self._over = True
         self.full = False
         self.node.heartbeat.remove(self, self._spoke)
-        for room in tuple(self.rooms):
-            self.leave(room)
+        depart(self, reason)
         for rooms in tuple(self.filters.values()):
             self.unfollow(rooms)
         self.node.tick.settle(self)
-        self.sign_out()
         for scope in tuple(self._tasks):
             scope.cancel()
 
@@ -206,7 +213,12 @@ class Session:
 
     async def join(self, name: str) -> Room:
         """As `join_now`, waiting where that would block."""
-        return self.enter(await self.open_room(name))
+        room = await self.open_room(name)
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()  # the connection may have ended
+            return self.enter(room)
+        finally:
+            self.node.release_room(room)
 
     async def open_room(self, name: str) -> Room:
         """Return a room that this connection may `enter`; release it if it does not.
@@ -221,9 +233,11 @@ class Session:
         """Make this connection a member of an open room.
 
         Raises:
-            AlreadyJoined: It is one.
+            AlreadyJoined, RoomsError: It is one; it has ended.
         """
-        self.node.hub.join(room, self, self.user_key)
+        if self.goodbye is not None:
+            raise RoomsError("this connection has ended")
+        self.node.hub.join(room, self, self.user_key, self.details)
         self.rooms[room.name] = room
         return room
 
@@ -248,12 +262,6 @@ class Session:
         """Make ``user`` the one behind this connection."""
         self.client.user = user
         self.origin = Origin(self.id, user.id)
-
-    def sign_out(self) -> None:
-        """Give a guest's name back."""
-        if self.client.user is not None and self.node.app.guests:
-            self.node.guests.sign_out(self.client.user)
-        self.client.user = None
 
     def scoped_key(self, command: SendEvent) -> str | None:
         """Return the command's key, made different from everybody else's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET, Raw
 
 from rooms.core.hub import PRESENCE_USERS, Hub
 from rooms.core.room import Room
@@ -39,7 +40,7 @@ def frames(*messages: Message) -> bytes:
     return b"".join(NATIVE.encode(message) for message in messages)
 
 
-def change(joined: list[str], left: list[str], count: int) -> bytes:
+def change(joined: list[str], left: list[str], count: int, *, more: bool = False) -> bytes:
     """The frame that tells of users whose connections are named like them."""
     return frames(
         PresenceChange(
@@ -48,6 +49,17 @@ def change(joined: list[str], left: list[str], count: int) -> bytes:
             left={user: [{"client": user}] for user in left},
             count=count,
             position=START,
+            more=more or UNSET,
+        )
+    )
+
+
+def detail_change(user: str, details: bytes) -> bytes:
+    """The frame that tells of new details, in a room where two are."""
+    entries = [{"client": user, "details": Raw(details)}]
+    return frames(
+        PresenceChange(
+            room="lobby", joined={}, left={}, changed={user: entries}, count=2, position=START
         )
     )
 
@@ -204,7 +216,86 @@ def test_a_change_names_some_users_and_counts_all() -> None:
     lobby, names = Lobby(), [f"u{number}" for number in range(PRESENCE_USERS + 5)]
     members = [lobby.join(name) for name in names]
     lobby.tell()
-    assert members[0].writes == [change(names[:PRESENCE_USERS], [], len(names))]
+    assert members[0].writes == [change(names[:PRESENCE_USERS], [], len(names), more=True)]
+
+
+def test_new_details_are_told_once_a_round() -> None:
+    lobby = Lobby()
+    ana, bob = lobby.join("ana"), lobby.join("bob")
+    lobby.tell()
+    ana.writes.clear()
+    for details in (b'{"n":1}', b'{"n":2}'):
+        lobby.hub.set_details(lobby.room, bob, "bob", Raw(details))
+    lobby.tell()
+    assert ana.writes == [detail_change("bob", b'{"n":2}')]
+
+
+def test_presence_that_is_off_is_never_told() -> None:
+    hub, ana = Hub(Tick(), lambda room: "off"), FakeMember("ana")
+    hub.join(hub.open_room("lobby", START), ana, "ana")
+    hub.tell_presence()
+    assert not hub.tick.waiting
+
+
+def test_changes_that_nobody_was_there_to_see_are_not_told_later() -> None:
+    lobby = Lobby()
+    lobby.hub.listen(lobby.room, lambda publication: None)
+    ana = lobby.join("ana")
+    lobby.tell()
+    lobby.hub.leave(lobby.room, ana, "ana")
+    lobby.tell()
+    bob = lobby.join("bob")
+    lobby.tell()
+    assert bob.writes == [change(["bob"], [], 1)]
+
+
+# Members who were lost.
+
+
+def test_a_lost_member_gets_nothing_more_and_is_thought_to_be_there() -> None:
+    lobby = Lobby()
+    ana, bob = lobby.join("ana"), lobby.join("bob")
+    lobby.tell()
+    ana.writes.clear()
+    bob.writes.clear()
+    lobby.hub.lose(lobby.room, bob, "bob")
+    lobby.tell()
+    lobby.hub.deliver(publication("lobby", "say", 1))
+    lobby.flush()
+    assert (ana.writes, bob.writes) == ([frames(publication("lobby", "say", 1))], [])
+    assert (len(lobby.room), len(lobby.room.roster)) == (1, 2)
+
+
+def test_a_lost_member_has_left_when_it_is_forgotten() -> None:
+    lobby = Lobby()
+    ana, bob = lobby.join("ana"), lobby.join("bob")
+    lobby.tell()
+    lobby.hub.lose(lobby.room, bob, "bob")
+    lobby.hub.forget(lobby.room, "bob", "bob")
+    lobby.tell()
+    assert ana.writes[-1] == change([], ["bob"], 1)
+
+
+def test_who_came_back_is_not_forgotten() -> None:
+    lobby = Lobby()
+    ana, bob = lobby.join("ana"), lobby.join("bob")
+    lobby.tell()
+    ana.writes.clear()
+    lobby.hub.lose(lobby.room, bob, "bob")
+    lobby.join("bob-again", "bob")
+    lobby.hub.forget(lobby.room, "bob", "bob")
+    lobby.tell()
+    assert not ana.writes
+    assert len(lobby.room.roster) == 2
+
+
+def test_a_room_is_kept_while_somebody_may_come_back() -> None:
+    lobby = Lobby()
+    ana = lobby.join("ana")
+    lobby.hub.lose(lobby.room, ana, "ana")
+    assert not lobby.hub.release(lobby.room)
+    lobby.hub.forget(lobby.room, "ana", "ana")
+    assert lobby.hub.release(lobby.room)
 
 
 def test_every_room_is_told_of_its_own_changes() -> None:
