@@ -12,16 +12,33 @@ from rooms.server.context import Context
 LISTED_ROOMS = 100
 """The most rooms that the chat's list shows."""
 
+KEPT_MESSAGES = 1000
+"""How far back one can scroll in a room."""
+
+KEPT_SECONDS = 24 * 60 * 60
+"""For how long what was said can be read."""
+
+TYPING = "typing/"
+"""Who types in a room is told in the room of that name with this before it, and not kept."""
+
 
 def chat_app() -> App:
     """Return a new chat: guests pick a name, and events of members reach their rooms."""
     app = App(relay=True, guests=True)
+    app.rooms("#", history=KEPT_MESSAGES, ttl=KEPT_SECONDS)
+    app.rooms(TYPING + "#", history=0)
 
     @app.on("rooms")
     def list_rooms(ctx: Context[Any]) -> list[dict[str, Any]]:
         rooms = [ctx.app.room(name) for name in ctx.app.room_names]
         rooms.sort(key=lambda room: (-room.count, room.name))
         return [{"room": room.name, "count": room.count} for room in rooms[:LISTED_ROOMS]]
+
+    @app.on("typing")
+    async def tell_typing(ctx: Context[Any]) -> None:
+        if ctx.room is not None:
+            user = ctx.client.id if ctx.client.user is None else ctx.client.user.id
+            await ctx.app.room(TYPING + ctx.room.name).publish("typing", {"user": user})
 
     @app.on("echo")
     def echo(ctx: Context[Raw]) -> Raw:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rooms.chat import LISTED_ROOMS, chat_app
+from rooms.chat import KEPT_MESSAGES, KEPT_SECONDS, LISTED_ROOMS, chat_app
+from rooms.config import Settings
+from rooms.core.history import Retention
 from rooms.testing import in_memory
 
 
@@ -43,3 +45,24 @@ async def test_two_chats_share_nothing() -> None:
     async with in_memory(first) as one, in_memory(second) as two:
         await (await one.connect()).join("lobby")
         assert (await (await two.connect()).event("rooms"))["payload"] == []
+
+
+def test_what_was_said_can_be_read_a_day_long_and_who_typed_cannot() -> None:
+    options = chat_app().options
+    assert options.retention("garden/club", Settings()) == Retention(KEPT_MESSAGES, KEPT_SECONDS)
+    assert options.retention("typing/lobby", Settings()).messages == 0
+
+
+async def test_who_types_is_told_to_those_who_look_and_is_not_kept() -> None:
+    async with in_memory(chat_app()) as server:
+        ana, bob, guest = [await server.connect() for _ in range(3)]
+        await ana.request(type="auth", name="Ana", secret="a")
+        await ana.join("lobby")
+        await guest.join("lobby")
+        await bob.request(type="subscribe", filter="typing/lobby")
+        for typist in (ana, guest):
+            await typist.event("typing", "lobby", {})
+        typists = [await bob.receive_event("typing") for _ in range(2)]
+        assert typists == [{"user": "Ana"}, {"user": guest.id}]
+        page = await ana.request(type="history", room="lobby")
+        assert page["publications"] == []

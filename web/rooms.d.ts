@@ -1,4 +1,4 @@
-/** The browser client of Rooms: named events, rooms and presence over one WebSocket. */
+/** The browser client of Rooms: named events, rooms, presence and history over one WebSocket. */
 
 /** A place in a room's stream, opaque: `[epoch, offset]`. */
 export type Position = [epoch: string, offset: number];
@@ -39,10 +39,14 @@ export interface Publication<Payload = unknown> extends Push<Payload> {
   room: string;
   from?: { client?: string; user?: string };
   position?: Position;
+  /** True if it was published while we were away. */
+  missed?: boolean;
 }
 
 export interface Connection {
   client: string;
+  /** What the application tells of it. */
+  details?: Record<string, unknown>;
 }
 
 /** Users by id, each with the connections that they have in the room. */
@@ -51,10 +55,44 @@ export type Presence = Map<string, Connection[]>;
 export interface PresenceChange {
   joined: Presence;
   left: Presence;
+  /** Users who stay, but with other connections or details. */
+  changed: Presence;
   count: number;
   /** Whether this is what changed since we were last in the room, or everything if never. */
   fresh: boolean;
 }
+
+/** A page of who is in a room; the next one comes `after` its last user. */
+export interface PresencePage {
+  presence: Presence;
+  count: number;
+  more: boolean;
+}
+
+export interface HistoryOptions extends RequestOptions {
+  /** The most publications in the page, up to 1000; the server may send fewer. */
+  limit?: number;
+  /** Only what was published before, or after, a position. */
+  before?: Position;
+  since?: Position;
+  /** Which come first; if not given the oldest if there is a `since`, else the newest. */
+  order?: "newest" | "oldest";
+}
+
+/** A page of what was published in a room, in the order that was asked for. */
+export interface HistoryPage {
+  publications: Publication[];
+  /** Whether there is more of what was asked for behind the page. */
+  more: boolean;
+  /** Where the room stood when it was asked. */
+  position: Position;
+}
+
+/**
+ * Why something may be missing: the server has lost count ("epoch_changed"), keeps it no more
+ * ("too_old"), has too much of it to tell ("too_many"), or has left something out ("skipped").
+ */
+export type GapReason = "epoch_changed" | "too_old" | "too_many" | "skipped";
 
 export interface Reply {
   id: number;
@@ -90,6 +128,10 @@ export interface Options {
   /** How long a connection must have been open for the waits to begin anew. */
   stableAfter?: number;
   requestTimeout?: number;
+  /** How long `Room.send` goes on trying. */
+  sendTimeout?: number;
+  /** How many events a room keeps waiting for the connection or an answer. */
+  maxWaiting?: number;
   /** How long greeting and sign-in may take. */
   welcomeTimeout?: number;
   /** How long a silent server has to answer. */
@@ -100,7 +142,10 @@ export interface Options {
   random?: () => number;
 }
 
-/** A request that failed: `code` is the server's, or "disconnected", "timeout" or "closed". */
+/**
+ * A request that failed: `code` is the server's, or "disconnected", "timeout", "closed",
+ * "unknown_outcome" or "limit_exceeded".
+ */
 export class RoomsError extends Error {
   constructor(code: string, message: string);
   readonly code: string;
@@ -118,12 +163,25 @@ export function reconnectDelay(
   options: { minDelay: number; maxDelay: number; random: () => number },
 ): number;
 
+/** A random text that nobody guesses: for a secret or a key. */
+export function randomText(): string;
+
 /** Take a listener off again. */
 export type Unlisten = () => void;
 
 export interface RequestOptions {
   /** Milliseconds until the promise fails with "timeout". */
   timeout?: number;
+}
+
+export interface JoinOptions {
+  /** A position of before: what was published since is delivered first. */
+  since?: Position;
+}
+
+export interface SendOptions extends RequestOptions {
+  /** A name for the event, up to 128 characters: sent again within 5 minutes it is the same. */
+  key?: string;
 }
 
 /** One connection that comes back by itself, and the rooms that it is in. */
@@ -147,6 +205,16 @@ export class Client {
   room(name: string): Room;
   /** Join the room of that name, now or as soon as there is a connection. */
   join(name: string): Promise<Room>;
+  /**
+   * Hear the live events of all rooms that `filter` names, joined or not.
+   *
+   * The filter goes by the rules of MQTT: `news/+`, `news/#`. Settles when the server has agreed,
+   * with a function that stops it. What is missed while there is no connection is not told.
+   */
+  subscribe<Payload = unknown>(
+    filter: string,
+    listener: (publication: Publication<Payload>) => void,
+  ): Promise<Unlisten>;
   /** Send an event to the server; the promise is what it answers. */
   request<Answer = unknown>(
     event: string,
@@ -178,14 +246,44 @@ export interface Room {
     listener: (publication: Publication<Payload>) => void,
   ): Unlisten;
   onPresence(listener: (change: PresenceChange) => void): Unlisten;
+  /** Hear that everything that was missed has been delivered, and how many events that were. */
+  onRecovered(listener: (recovery: { missed: number }) => void): Unlisten;
+  /** Hear that something may be missing, before what comes after it. */
+  onGap(listener: (gap: { reason: GapReason }) => void): Unlisten;
   /** Hear the error when the server refuses to take us back in. */
   onRefused(listener: (error: RoomsError) => void): Unlisten;
-  /** Become a member, and again after each reconnect until `leave`. */
-  join(): Promise<void>;
-  /** Stop being a member. */
+  /**
+   * Become a member, and again after each reconnect until `leave`.
+   *
+   * What was published since the last position seen is delivered first, in order and each event
+   * once, or `onGap` says that this is not possible.
+   */
+  join(options?: JoinOptions): Promise<void>;
+  /** Stop being a member, and forget what was seen. */
   leave(): Promise<void>;
-  /** Publish an event; the promise is the reply, with the event's position. */
-  send(event: string, payload?: unknown, options?: RequestOptions): Promise<Reply>;
+  /**
+   * Publish an event; the promise is the reply, with the event's position.
+   *
+   * Without a connection it waits for one, and when the answer is lost the event is sent again
+   * with the same key, so that it is published once. It fails with
+   *
+   * - "disconnected": there was no connection in time, nothing was published;
+   * - "timeout": it was sent, but nobody answered in time;
+   * - "unknown_outcome": the answer was lost and sending again could publish it twice, because
+   *   keys are known for a user, or for one connection of somebody who has not signed in, and as
+   *   long as the server keeps count of the room;
+   * - "limit_exceeded": too many events wait already;
+   * - the server's own code: it was refused.
+   *
+   * An application's handler sees an event that is sent again once more, with the same `ctx.key`.
+   */
+  send(event: string, payload?: unknown, options?: SendOptions): Promise<Reply>;
   /** Publish an event that may get lost; returns whether it was sent. */
   notify(event: string, payload?: unknown): boolean;
+  /** Ask for a page of what was published here, the newest first unless told otherwise. */
+  history(options?: HistoryOptions): Promise<HistoryPage>;
+  /** Ask for a page of who is here. */
+  listPresence(
+    options?: RequestOptions & { after?: string; limit?: number },
+  ): Promise<PresencePage>;
 }

@@ -1,5 +1,5 @@
 /**
- * The browser client of Rooms: named events, rooms and presence over one WebSocket.
+ * The browser client of Rooms: named events, rooms, presence and history over one WebSocket.
  *
  *     import { connect } from "/static/rooms.js";
  *
@@ -9,16 +9,20 @@
  *     await lobby.send("say", { text: "Hello" });
  *
  * A connection that breaks is made again, and its rooms are joined again, unless the server's
- * close code forbids it. Nothing here depends on a page: the WebSocket class, the timers and the
- * random numbers can be given, so it runs under Node too.
+ * close code forbids it. What a room missed meanwhile is delivered first, or it is told that
+ * something may be missing; what was being sent is sent again and published once. Nothing here
+ * depends on a page: the WebSocket class, the timers and the random numbers can be given, so it
+ * runs under Node too.
  */
 
-import { RoomsError, disconnected, failure } from "./rooms/errors.js";
+import { RoomsError, disconnected, failure, timedOut } from "./rooms/errors.js";
+import { Filters } from "./rooms/filters.js";
 import { Listeners } from "./rooms/listeners.js";
+import { randomText } from "./rooms/random.js";
 import { mayReconnect, reconnectDelay } from "./rooms/reconnect.js";
 import { Room } from "./rooms/room.js";
 
-export { RoomsError, mayReconnect, reconnectDelay };
+export { RoomsError, mayReconnect, randomText, reconnectDelay };
 
 const OPEN = 1; // WebSocket.OPEN; the class that is given need not have the constant
 const PASSING_ERRORS = new Set(["disconnected", "timeout", "rate_limited", "internal"]);
@@ -30,6 +34,8 @@ const DEFAULTS = {
   maxDelay: 20_000,
   stableAfter: 10_000,
   requestTimeout: 10_000,
+  sendTimeout: 30_000,
+  maxWaiting: 100,
   welcomeTimeout: 10_000,
   pongTimeout: 10_000,
   random: Math.random,
@@ -55,9 +61,10 @@ export class Client {
   id = null;
   user = null;
   limits = null;
+  /** @internal */
+  options;
 
   #url;
-  #options;
   #socket = null;
   #attempt = 0;
   #openedAt = 0;
@@ -68,22 +75,23 @@ export class Client {
   #rooms = new Map();
   #events = new Listeners();
   #notices = new Listeners();
+  #filters = new Filters(this, (error) => this.#notices.emit("error", error));
 
   constructor(url, options = {}) {
     this.#url = absoluteUrl(url);
-    this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
+    this.options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
   }
 
   /** Connect now; while waiting for the next attempt this shortens the wait. */
   connect() {
     if (this.state === "connecting" || this.state === "open") return;
     this.#setTimer(null);
-    const socket = new this.#options.WebSocket(this.#url);
+    const socket = new this.options.WebSocket(this.#url);
     this.#socket = socket;
     socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(data);
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
     const giveUp = () => this.#drop(NO_ANSWER, "the server did not answer in time");
-    this.#setTimer(giveUp, this.#options.welcomeTimeout);
+    this.#setTimer(giveUp, this.options.welcomeTimeout);
     this.#setState("connecting");
   }
 
@@ -119,6 +127,16 @@ export class Client {
     return this.room(name);
   }
 
+  /**
+   * Call `listener` with the live events of all rooms that `filter` names, joined or not.
+   *
+   * The filter goes by the rules of MQTT: `news/+`, `news/#`. Settles when the server has agreed,
+   * with a function that stops it.
+   */
+  subscribe(filter, listener) {
+    return this.#filters.subscribe(filter, listener);
+  }
+
   /** Send an event to the server; the promise is what it answers. */
   async request(event, payload, { timeout } = {}) {
     return (await this.command({ type: "event", event, payload }, timeout)).payload;
@@ -132,17 +150,21 @@ export class Client {
   }
 
   /** Send a frame of the protocol with an id; the promise is its reply. */
-  command(frame, timeout = this.#options.requestTimeout) {
+  command(frame, timeout) {
+    return new Promise((resolve, reject) => this.ask(frame, { resolve, reject, timeout }));
+  }
+
+  /** @internal As `command`, but what it leads to happens before the next frame is looked at. */
+  ask(frame, { resolve, reject, timeout = this.options.requestTimeout }) {
     const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      if (!this.post({ ...frame, id })) throw disconnected();
-      const { timers } = this.#options;
-      const timer = timers.setTimeout(() => {
-        this.#pending.delete(id);
-        reject(new RoomsError("timeout", `No answer within ${timeout / 1000} s.`));
-      }, timeout);
-      this.#pending.set(id, { resolve, reject, timer });
-    });
+    if (!this.post({ ...frame, id })) {
+      reject(disconnected());
+      return false;
+    }
+    const giveUp = () => this.#pending.delete(id) && reject(timedOut(timeout));
+    const timer = this.options.timers.setTimeout(giveUp, timeout);
+    this.#pending.set(id, { resolve, reject, timer });
+    return true;
   }
 
   /** Send a frame that nobody answers; returns whether there was a connection to send it on. */
@@ -157,8 +179,13 @@ export class Client {
     const frame = JSON.parse(text);
     if (frame.type === "welcome") this.#greeted(frame);
     else if (frame.type === "reply" || frame.type === "error") this.#answered(frame);
-    else if (frame.room !== undefined) this.#rooms.get(frame.room)?.receive(frame);
+    else if (frame.room !== undefined) this.#happened(frame);
     else if (frame.type === "event") this.#events.emit(frame.event, frame);
+  }
+
+  #happened(frame) {
+    this.#rooms.get(frame.room)?.receive(frame);
+    if (frame.type === "event") this.#filters.emit(frame);
   }
 
   async #greeted({ client, user, ping, limits }) {
@@ -166,7 +193,7 @@ export class Client {
     Object.assign(this, { id: client, user, limits });
     this.#pingAfter = ping * 1000;
     try {
-      await this.#options.signIn?.(this);
+      await this.options.signIn?.(this);
     } catch (error) {
       if (socket === this.#socket) this.#refused(error);
     }
@@ -179,10 +206,11 @@ export class Client {
   }
 
   #opened() {
-    this.#openedAt = this.#options.timers.now();
+    this.#openedAt = this.options.timers.now();
     this.#expectLife();
     this.#setState("open");
     for (const room of this.#rooms.values()) room.connected();
+    this.#filters.connected();
   }
 
   #answered(frame) {
@@ -192,7 +220,7 @@ export class Client {
       return;
     }
     this.#pending.delete(frame.id);
-    this.#options.timers.clearTimeout(request.timer);
+    this.options.timers.clearTimeout(request.timer);
     if (frame.type === "reply") request.resolve(frame);
     else request.reject(failure(frame));
   }
@@ -202,7 +230,7 @@ export class Client {
   #expectLife() {
     this.#setTimer(() => {
       this.post({ type: "ping" });
-      const { pongTimeout } = this.#options;
+      const { pongTimeout } = this.options;
       this.#setTimer(() => this.#drop(NO_ANSWER, "the server fell silent"), pongTimeout);
     }, this.#pingAfter);
   }
@@ -218,9 +246,9 @@ export class Client {
       this.#end(code, reason, new RoomsError("closed", reason || `Closed with code ${code}.`));
       return;
     }
-    const { timers, stableAfter } = this.#options;
+    const { timers, stableAfter } = this.options;
     if (this.state === "open" && timers.now() - this.#openedAt >= stableAfter) this.#attempt = 0;
-    const delay = reconnectDelay(this.#attempt++, this.#options);
+    const delay = reconnectDelay(this.#attempt++, this.options);
     this.#detach(disconnected());
     this.#setTimer(() => this.connect(), delay);
     this.#setState("waiting", { code, reason, delay });
@@ -231,23 +259,26 @@ export class Client {
     this.#detach(error);
     this.#attempt = 0;
     for (const room of this.#rooms.values()) room.ended(error);
+    this.#filters.ended(error);
     this.#setState("closed", { code, reason, error });
   }
 
   #detach(error) {
     this.#socket = null;
     this.#setTimer(null);
-    for (const { reject, timer } of this.#pending.values()) {
-      this.#options.timers.clearTimeout(timer);
+    const requests = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject, timer } of requests) {
+      this.options.timers.clearTimeout(timer);
       reject(error);
     }
-    this.#pending.clear();
     for (const room of this.#rooms.values()) room.disconnected();
+    this.#filters.disconnected();
   }
 
   #setTimer(callback, delay) {
-    this.#options.timers.clearTimeout(this.#timer);
-    this.#timer = callback && this.#options.timers.setTimeout(callback, delay);
+    this.options.timers.clearTimeout(this.#timer);
+    this.#timer = callback && this.options.timers.setTimeout(callback, delay);
   }
 
   #setState(state, details = {}) {

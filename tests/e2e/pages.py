@@ -87,6 +87,11 @@ class Visitor:
         return self.page.get_by_role("log").locator(".notice")
 
     @property
+    def log(self) -> Locator:
+        """Everything that is shown of the room."""
+        return self.page.get_by_role("log").get_by_role("listitem")
+
+    @property
     def people(self) -> Locator:
         """Those in the room that is shown."""
         return self.page.get_by_role("list", name="People").get_by_role("listitem")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -67,10 +68,20 @@ class Server:
 
     def disconnect(self, user: str) -> None:
         """Send somebody away for good, as an operator does."""
-        with httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}) as api:
+        with self._api() as api:
             clients = api.get("/api/clients").json()["clients"]
             (client,) = (each["id"] for each in clients if each["user"]["name"] == user)
             api.post(f"/api/clients/{client}/disconnect").raise_for_status()
+
+    def say(self, room: str, texts: Iterable[str]) -> None:
+        """Say something in a room, as the server."""
+        with self._api() as api:
+            for text in texts:
+                order = {"event": "say", "payload": {"text": text}}
+                api.post(f"/api/rooms/{room}/publish", json=order).raise_for_status()
+
+    def _api(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"})
 
     def _forget(self) -> None:
         assert self._process is not None

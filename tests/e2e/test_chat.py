@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.conftest import VisitorMaker
+from tests.e2e.line import Line
 from tests.e2e.pages import Visitor, expect
-
-if TYPE_CHECKING:
-    from playwright.sync_api import WebSocketRoute
 
 pytestmark = pytest.mark.e2e
 
-GRACE = 6_000  # milliseconds after which who is gone has left
 LIST_EVERY = 11_000  # milliseconds after which the list of rooms is fresh
 PHONE = {"width": 390, "height": 844}
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -34,31 +29,26 @@ def test_what_one_says_the_other_reads(visitor: VisitorMaker) -> None:
 
 def test_a_message_is_shown_before_the_server_has_it(visitor: VisitorMaker) -> None:
     ana = visitor()
-    held = hold_answers(ana)
+    line = Line(ana)
     ana.open()
     ana.sign_in("Ana")
     ana.is_in("lobby")
     expect(ana.people).to_have_count(1)
-    held.holding = True
+    line.holding = True
     ana.say("Hello?")
     expect(ana.message("Hello?").get_by_text("Sending")).to_be_attached()
-    held.release()
+    line.release()
     expect(ana.message("Hello?").get_by_text("Delivered")).to_be_attached()
     expect(ana.messages).to_have_count(1)
 
 
 def test_people_are_seen_coming_and_going(visitor: VisitorMaker) -> None:
-    ana = visitor()
-    ana.page.clock.install()
-    ana.open()
-    ana.sign_in("Ana")
-    ben = visitor("Ben")
+    ana, ben = visitor("Ana"), visitor("Ben")
     expect(ana.notices).to_contain_text(["Ben joined"])
     expect(ana.people).to_have_text([re.compile("Ana.*you"), re.compile("Ben")])
     expect(ana.page.locator("#room-count")).to_have_text("2 people")
-    ben.page.close()
+    ben.page.get_by_role("button", name="Leave this room").click()
     expect(ana.people).to_have_count(1)
-    ana.page.clock.fast_forward(GRACE)
     expect(ana.notices).to_contain_text(["Ben joined", "Ben left"])
 
 
@@ -204,37 +194,6 @@ def test_who_reads_older_messages_is_told_of_new_ones(visitor: VisitorMaker) -> 
     ana.page.get_by_role("button", name="New messages").click()
     expect(ana.message("the newest")).to_be_in_viewport()
     expect(ana.page.get_by_role("button", name="New messages")).to_have_count(0)
-
-
-class HeldAnswers:
-    """What the server has said while `holding`, kept back from the page."""
-
-    def __init__(self) -> None:
-        self.holding = False
-        self._kept: list[tuple[WebSocketRoute, str | bytes]] = []
-
-    def route(self, page: WebSocketRoute) -> None:
-        """Stand between the page and the server."""
-        page.connect_to_server().on_message(lambda message: self._pass(page, message))
-
-    def release(self) -> None:
-        """Let everything go on."""
-        self.holding = False
-        for page, message in self._kept:
-            page.send(message)
-
-    def _pass(self, page: WebSocketRoute, message: str | bytes) -> None:
-        if self.holding and json.loads(message)["type"] in ("reply", "event"):
-            self._kept.append((page, message))
-        else:
-            page.send(message)
-
-
-def hold_answers(visitor: Visitor) -> HeldAnswers:
-    """Make it possible to keep back what the server says to that visitor."""
-    held = HeldAnswers()
-    visitor.page.route_web_socket("**/ws", held.route)
-    return held
 
 
 def fits(visitor: Visitor) -> bool:

@@ -182,15 +182,6 @@ test("events of a room reach its listeners and move its position", async () => {
   assert.deepEqual(lobby.position, ["e1", 42]);
 });
 
-test("sending is acknowledged with the event's position", async () => {
-  const lobby = await joinLobby();
-  const sending = lobby.send("say", { text: "hi" });
-  const { id, ...frame } = server.last;
-  assert.deepEqual(frame, { type: "event", event: "say", room: "lobby", payload: { text: "hi" } });
-  await server.say({ type: "reply", id, position: ["e1", 42] });
-  assert.deepEqual((await sending).position, ["e1", 42]);
-});
-
 test("notify sends without an id, and only to a room that was joined", async () => {
   const lobby = await joinLobby();
   assert.equal(lobby.notify("typing", {}), true);
@@ -245,4 +236,71 @@ test("a user whose name is a key of every object is a user like any other", asyn
   server.socket.onmessage({ data: frame });
   await settled();
   assert.deepEqual([...lobby.presence.keys()], ["Ana", "__proto__"]);
+});
+
+test("users whose connections or details changed are told as changed", async () => {
+  const lobby = await joinLobby({ Ana: ANA });
+  const told = [];
+  lobby.onPresence(({ joined, left, changed }) => told.push([joined.size, left.size, changed]));
+  const away = [{ client: "c1", details: { away: true } }];
+  await server.say({
+    type: "presence", room: "lobby", joined: {}, left: {}, changed: { Ana: away }, count: 1,
+  });
+  assert.deepEqual(told, [[0, 0, new Map([["Ana", away]])]]);
+  assert.deepEqual(lobby.presence.get("Ana"), away);
+});
+
+test("a change that is older than the list is ignored", async () => {
+  const lobby = await joinLobby({ Ana: ANA, Ben: BEN });
+  const change = { type: "presence", room: "lobby", joined: {}, left: { Ben: BEN }, count: 1 };
+  await reconnect();
+  await server.admit({ Ana: ANA, Ben: BEN }, ["e1", 5]);
+  await server.say({ ...change, position: ["e1", 4] });
+  assert.equal(lobby.presence.size, 2);
+  await server.say({ ...change, position: ["e1", 5] });
+  assert.equal(lobby.presence.size, 1);
+});
+
+test("a change too large to be told is made good by a list", async () => {
+  const lobby = await joinLobby({ Ana: ANA });
+  const told = [];
+  lobby.onPresence(({ joined, count, fresh }) => told.push([[...joined.keys()], count, fresh]));
+  await server.say({
+    type: "presence", room: "lobby", joined: { Ben: BEN }, left: {}, count: 3, more: true,
+  });
+  const { id, ...frame } = server.last;
+  assert.deepEqual(frame, { type: "presence", room: "lobby", limit: 100 });
+  await server.say({
+    type: "reply", id, presence: { Ana: ANA, Ben: BEN, Cem: [] }, count: 3, more: false,
+  });
+  assert.deepEqual([...lobby.presence.keys()], ["Ana", "Ben", "Cem"]);
+  assert.deepEqual(told, [[["Ben"], 3, false], [[], 3, true]]);
+});
+
+test("of lists that are cut short nobody is said to have come or gone", async () => {
+  const lobby = await joinLobby({ Ana: ANA });
+  const told = [];
+  lobby.onPresence(({ joined, left }) => told.push([joined.size, left.size]));
+  await reconnect();
+  await server.reply({ presence: { Ben: BEN }, count: 1000, position: ["e1", 0] });
+  await reconnect();
+  await server.reply({ presence: { Cem: [], Dan: [] }, count: 2, position: ["e1", 0] });
+  assert.deepEqual(told, [[1, 0], [0, 1]]);
+});
+
+test("a room that tells nobody who is there still says how many", async () => {
+  await server.greet();
+  const joining = client.join("lobby");
+  await server.reply({ room: "lobby", position: ["e1", 0], count: 5000 });
+  const lobby = await joining;
+  assert.deepEqual([lobby.presence.size, lobby.count], [0, 5000]);
+});
+
+test("who is in a large room can be asked page by page", async () => {
+  const lobby = await joinLobby();
+  const asking = lobby.listPresence({ after: "Ana", limit: 2 });
+  const { id, ...frame } = server.last;
+  assert.deepEqual(frame, { type: "presence", room: "lobby", after: "Ana", limit: 2 });
+  await server.say({ type: "reply", id, presence: { Ben: BEN }, count: 3, more: true });
+  assert.deepEqual(await asking, { presence: new Map([["Ben", BEN]]), count: 3, more: true });
 });

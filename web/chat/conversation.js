@@ -1,19 +1,20 @@
 // What happens in one room, without a page: messages and their delivery, who types, what is unread.
 
-import { randomText } from "./identity.js";
+import { randomText } from "../rooms.js";
+import { Transcript, messageId } from "./transcript.js";
+import { Typists } from "./typists.js";
 
-const KEPT_ENTRIES = 500;
-const TYPING_SHOWN = 5_000;
 const TYPING_SENT_EVERY = 2_500;
-const RETURN_GRACE = 5_000; // who reloads the page has not left
+const RETURN_GRACE = 5_000; // after a restart of the server not everybody is back at once
 const NOTICED_CROWD = 30; // in larger rooms nobody wants to read who comes and goes
+const AWAY = "You were away";
+const GAP = "Some messages may be missing here";
 
 /**
  * One room as this user sees it.
  *
- * `view` is told what to show: `add(entry)`, `update(entry)`, `remove(entry)`, and that
- * something else has changed: `typing()`, `people()`, `unread()`. An entry is a message
- * (`{id, user, text, time, own, status}`) or a notice (`{id, notice, time}`).
+ * `view` is told what to show, as `Transcript` says, and that something else has changed:
+ * `typing()`, `people()`, `unread()`.
  */
 export class Conversation {
   /** Messages that have come while nobody was looking. */
@@ -27,12 +28,13 @@ export class Conversation {
   #client;
   #view;
   #timers;
-  #entries = new Map();
-  #typing = new Map(); // by user, the timer that ends it
+  #transcript;
+  #typists;
   #gone = new Map(); // by user, the timer after which they have left
   #typingSentAt = -Infinity;
-  #noticeCount = 0;
   #entered = false;
+  #begun = false;
+  #marked = false; // whether it is shown where we left
   #unlisten;
 
   constructor(room, client, view, timers) {
@@ -40,10 +42,13 @@ export class Conversation {
     this.#client = client;
     this.#view = view;
     this.#timers = timers;
+    this.#transcript = new Transcript(room, view, (event) => this.#messageOf(event));
+    this.#typists = new Typists(timers, () => view.typing());
     this.#unlisten = [
       room.on("say", (event) => this.#heard(event)),
-      room.on("typing", ({ from }) => this.#typed(from?.user)),
       room.onPresence((change) => this.#changed(change)),
+      room.onRecovered(() => (this.#marked = false)),
+      room.onGap(() => this.#mend()),
     ];
   }
 
@@ -65,20 +70,32 @@ export class Conversation {
 
   /** Who else is writing something at the moment. */
   get typists() {
-    return [...this.#typing.keys()];
+    return this.#typists.names;
+  }
+
+  /** We are in the room: show what was said last, if that was not done before. */
+  async begin() {
+    if (this.#begun) return;
+    this.#begun = true;
+    await this.loadOlder();
+  }
+
+  /** Show what was said before the first message that is shown. */
+  loadOlder() {
+    return this.#transcript.loadOlder();
   }
 
   /** Say `text`: shown at once, and marked when the server has it. */
   say(text) {
     const entry = { id: randomText(), user: this.#me, text, own: true, time: Date.now() };
     this.#typingSentAt = -Infinity;
-    this.#add({ ...entry, status: "pending" });
-    return this.#deliver(this.#entries.get(entry.id));
+    this.#transcript.add(Object.assign(entry, { status: "pending" }));
+    return this.#deliver(entry);
   }
 
   /** Try once more to deliver a message that failed. */
   retry(id) {
-    return this.#deliver(this.#entries.get(id));
+    return this.#deliver(this.#transcript.get(id));
   }
 
   /** Let the others know that something is being written, now and then. */
@@ -86,6 +103,11 @@ export class Conversation {
     const now = this.#timers.now();
     if (now - this.#typingSentAt < TYPING_SENT_EVERY) return;
     if (this.#room.notify("typing", {})) this.#typingSentAt = now;
+  }
+
+  /** Note that `user` is writing. */
+  typed(user) {
+    if (typeof user === "string" && user !== this.#me) this.#typists.add(user);
   }
 
   /** Note whether somebody looks at this conversation. */
@@ -99,8 +121,8 @@ export class Conversation {
   /** Listen no more, and forget what is still to happen. */
   end() {
     for (const unlisten of this.#unlisten) unlisten();
-    for (const timer of this.#typing.values()) this.#timers.clearTimeout(timer);
     for (const timer of this.#gone.values()) this.#timers.clearTimeout(timer);
+    this.#typists.clear();
   }
 
   get #me() {
@@ -108,73 +130,66 @@ export class Conversation {
   }
 
   async #deliver(entry) {
-    this.#mark(entry, "pending");
+    const { id, text } = entry;
+    this.#transcript.update(entry, { status: "pending" });
     try {
-      // The key lets a message that was sent twice be shown once.
-      await this.#room.send("say", { text: entry.text, key: entry.id });
-      this.#mark(entry, "sent");
+      // By the key in the payload we know our own message again, after a restart of the server too.
+      const { position } = await this.#room.send("say", { text, key: id }, { key: id });
+      this.#transcript.update(entry, { status: "sent", position });
     } catch (error) {
-      if (entry.status === "pending") this.#mark(entry, "failed", reasonOf(error));
+      if (entry.status === "sent") return; // it has come back to us, so it was delivered
+      this.#transcript.update(entry, { status: "failed", reason: reasonOf(error) });
     }
   }
 
-  #mark(entry, status, reason = "") {
-    Object.assign(entry, { status, reason });
-    if (this.#entries.has(entry.id)) this.#view.update(entry);
-  }
-
-  #heard({ payload, from = {} }) {
-    if (typeof payload?.text !== "string") return;
+  #messageOf({ event, payload, from = {}, position }) {
+    if (event !== "say" || typeof payload?.text !== "string") return null;
     const user = from.user ?? from.client ?? "Server";
     const own = user === this.#me;
-    const id = messageId(payload.key, user, own);
-    const known = this.#entries.get(id);
-    if (known) {
-      if (own) this.#mark(known, "sent");
-      return;
-    }
-    this.#stopTyping(user);
-    const entry = { id, user, text: payload.text, own, time: Date.now(), status: "sent" };
-    this.#add(entry);
-    if (!own) this.#countUnread();
+    const id = messageId({ key: payload.key, user, own, position });
+    return { id, user, text: payload.text, own, status: "sent", position };
   }
 
-  #add(entry) {
-    this.#entries.set(entry.id, entry);
-    this.#view.add(entry);
-    if (this.#entries.size <= KEPT_ENTRIES) return;
-    const [oldest] = this.#entries.values();
-    this.#entries.delete(oldest.id);
-    this.#view.remove(oldest);
+  #heard(event) {
+    const message = this.#messageOf(event);
+    if (message === null) return;
+    const { id, status, position } = message;
+    const known = this.#transcript.get(id);
+    if (known) this.#transcript.update(known, { status, position });
+    else this.#show(message, event.missed);
   }
 
-  #countUnread() {
-    if (this.seen) return;
-    this.unread += 1;
+  #show(message, missed) {
+    if (missed) this.#markAway();
+    this.#typists.remove(message.user);
+    this.#transcript.add(missed ? message : { ...message, time: Date.now() });
+    this.#countUnread([message]);
+  }
+
+  #markAway() {
+    if (!this.#marked) this.#transcript.notice(AWAY, "divider");
+    this.#marked = true;
+  }
+
+  /** Show that something may be missing, and what the server has of it. */
+  async #mend() {
+    this.#marked = false;
+    this.#countUnread(await this.#transcript.mend(GAP).catch(() => []));
+  }
+
+  #countUnread(messages) {
+    const others = messages.filter(({ own }) => !own);
+    if (this.seen || others.length === 0) return;
+    this.unread += others.length;
     this.#view.unread();
   }
 
-  #typed(user) {
-    if (!user || user === this.#me) return;
-    this.#timers.clearTimeout(this.#typing.get(user));
-    const timer = this.#timers.setTimeout(() => this.#stopTyping(user), TYPING_SHOWN);
-    this.#typing.set(user, timer);
-    this.#view.typing();
-  }
-
-  #stopTyping(user) {
-    if (!this.#typing.has(user)) return;
-    this.#timers.clearTimeout(this.#typing.get(user));
-    this.#typing.delete(user);
-    this.#view.typing();
-  }
-
-  #changed({ joined, left, count }) {
+  #changed({ joined, left, count, fresh }) {
     if (this.#entered && count <= NOTICED_CROWD) {
       for (const user of joined.keys()) this.#came(user);
-      for (const user of left.keys()) this.#went(user);
+      for (const user of left.keys()) this.#went(user, fresh ? RETURN_GRACE : 0);
     }
-    for (const user of left.keys()) this.#stopTyping(user);
+    for (const user of left.keys()) this.#typists.remove(user);
     this.#entered = true;
     this.#view.people();
   }
@@ -184,28 +199,21 @@ export class Conversation {
       this.#timers.clearTimeout(this.#gone.get(user));
       this.#gone.delete(user);
     } else if (user !== this.#me) {
-      this.#notice(`${user} joined`);
+      this.#transcript.notice(`${user} joined`);
     }
   }
 
-  #went(user) {
+  #went(user, grace) {
     const timer = this.#timers.setTimeout(() => {
       this.#gone.delete(user);
-      this.#notice(`${user} left`);
-    }, RETURN_GRACE);
+      this.#transcript.notice(`${user} left`);
+    }, grace);
     this.#gone.set(user, timer);
   }
-
-  #notice(text) {
-    this.#add({ id: `notice ${++this.#noticeCount}`, notice: text, time: Date.now() });
-  }
-}
-
-function messageId(key, user, own) {
-  if (typeof key !== "string") return randomText();
-  return own ? key : JSON.stringify([user, key]); // nobody can use up the keys of another
 }
 
 function reasonOf({ code, message }) {
-  return code === "disconnected" ? "Not delivered: no connection." : `Not delivered: ${message}`;
+  if (code === "disconnected") return "Not delivered: no connection.";
+  if (code === "timeout" || code === "unknown_outcome") return "Perhaps not delivered.";
+  return `Not delivered: ${message}`;
 }

@@ -1,6 +1,6 @@
 // What this browser remembers: the name, the secret that keeps the name ours, the rooms.
 
-const SECRET_BYTES = 16;
+import { randomText } from "../rooms.js";
 
 /** What is remembered, in `storage`. */
 export class Identity {
@@ -56,10 +56,4 @@ export function pageStorage() {
     const values = new Map();
     return { getItem: (key) => values.get(key), setItem: (key, value) => values.set(key, value) };
   }
-}
-
-/** A random text; unlike `randomUUID` this works on pages without TLS too. */
-export function randomText() {
-  const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

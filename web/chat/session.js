@@ -26,6 +26,7 @@ export class Session {
   #listed = [];
   #current = "";
   #ticker;
+  #typing = null; // the promise of how to hear no more of who types in the room that is shown
 
   /** `callbacks`: `opened()`, `refused(error)`, `unreachable()`, `shown(conversation)`. */
   constructor(name, identity, callbacks) {
@@ -98,6 +99,7 @@ export class Session {
     this.#callbacks.opened(this.#client.user);
     for (const name of this.#conversations.keys()) this.#join(name);
     if (first) this.#enterFirst();
+    else this.#followTyping();
     this.#list();
   }
 
@@ -112,8 +114,11 @@ export class Session {
 
   #enter(name) {
     if (this.#conversations.has(name)) return;
-    const newest = byId("newest");
-    const log = new Log(name, { newest, retry: (id) => this.#conversations.get(name)?.retry(id) });
+    const log = new Log(name, {
+      newest: byId("newest"),
+      retry: (id) => this.#conversations.get(name)?.retry(id),
+      older: () => this.#conversations.get(name)?.loadOlder(),
+    });
     const view = this.#viewOf(name, log);
     const conversation = new Conversation(this.#client.room(name), this.#client, view, timers);
     byId("logs").append(log.element);
@@ -127,8 +132,10 @@ export class Session {
     const current = () => name === this.#current;
     return {
       add: (entry) => log.add(entry),
+      insert: (entries, after) => log.insert(entries, after),
       update: (entry) => log.update(entry),
       remove: (entry) => log.remove(entry),
+      older: (state) => log.older(state),
       typing: () => current() && showTyping(this.conversation.typists),
       people: () => this.#refresh(),
       unread: () => this.#refresh(),
@@ -141,7 +148,11 @@ export class Session {
       byId("join-error").textContent = `${name}: ${error.message}`;
       this.#drop(name);
     };
-    this.#client.room(name).join().then(() => this.#remember(), refused);
+    const joined = () => {
+      this.#remember();
+      return this.#conversations.get(name)?.begin();
+    };
+    this.#client.room(name).join().then(joined, refused);
   }
 
   #remember() {
@@ -166,12 +177,22 @@ export class Session {
     if (this.conversation) this.conversation.draft = byId("text").value;
     this.log?.show(false);
     this.#current = name;
+    this.#followTyping();
     byId("newest").hidden = true;
     this.log?.show(true);
     showTyping(this.conversation?.typists ?? []);
     this.look();
     this.#refresh();
     this.#callbacks.shown(this.conversation);
+  }
+
+  // Who types is told beside the room, so that it is not kept with what was said.
+  #followTyping() {
+    this.#typing?.then((stop) => stop(), () => {});
+    const name = this.#current;
+    const heard = ({ payload }) => this.#conversations.get(name)?.typed(payload?.user);
+    this.#typing = name ? this.#client.subscribe(`typing/${name}`, heard) : null;
+    this.#typing?.catch(() => {}); // one can talk without it
   }
 
   #refresh() {

@@ -1,35 +1,61 @@
+import { deferred } from "./deferred.js";
 import { RoomsError } from "./errors.js";
 import { Listeners } from "./listeners.js";
+import { Publisher } from "./publisher.js";
+import { Roster } from "./roster.js";
+
+const LISTED_USERS = 100;
+const MOST_LISTED_USERS = 1000;
 
 /** One room: its events, who is in it, and a membership that outlives the connection. */
 export class Room {
   /** Whether this connection is a member at the moment. */
   joined = false;
-  /** Who is here: a Map from user to connections. It may be cut short; `count` never is. */
-  presence = new Map();
-  count = 0;
   /** Where the last thing seen of this room stands in its stream: `[epoch, offset]`. */
   position = null;
 
   #client;
   #membership = null; // {promise, resolve, reject} while this client wants to be a member
   #asked = false; // whether this connection has sent a join
+  #missed = 0; // how much was told so far of what we missed
+  #publisher;
+  #roster = new Roster();
   #events = new Listeners();
   #notices = new Listeners();
 
   constructor(client, name) {
     this.#client = client;
     this.name = name;
+    this.#publisher = new Publisher(this, client);
   }
 
-  /** Call `listener` with `{event, payload, from, position}` for each `event` in this room. */
+  /** Who is here: a Map from user to connections. It may be cut short; `count` never is. */
+  get presence() {
+    return this.#roster.users;
+  }
+
+  get count() {
+    return this.#roster.count;
+  }
+
+  /** Call `listener` with `{event, payload, from, position, missed}` for each `event` here. */
   on(event, listener) {
     return this.#events.add(event, listener);
   }
 
-  /** Call `listener` with `{joined, left, count, fresh}`; `fresh` after a join or a rejoin. */
+  /** Call `listener` with `{joined, left, changed, count, fresh}`; `fresh` after a (re)join. */
   onPresence(listener) {
     return this.#notices.add("presence", listener);
+  }
+
+  /** Call `listener` with `{missed}` when everything that was missed has been delivered. */
+  onRecovered(listener) {
+    return this.#notices.add("recovered", listener);
+  }
+
+  /** Call `listener` with `{reason}` when something may be missing, before what comes after it. */
+  onGap(listener) {
+    return this.#notices.add("gap", listener);
   }
 
   /** Call `listener` with the error when the server refuses to take us back in. */
@@ -37,25 +63,29 @@ export class Room {
     return this.#notices.add("refused", listener);
   }
 
-  /** Become a member, and again after each reconnect until `leave`. */
-  join() {
+  /** Become a member, and again after each reconnect until `leave`; `since` a position if given. */
+  join({ since } = {}) {
     if (!this.#membership) {
       this.#membership = deferred();
+      this.position = since ?? this.position;
       if (this.#client.state === "open") this.connected();
     }
     return this.#membership.promise;
   }
 
-  /** Stop being a member. */
+  /** Stop being a member, and forget what was seen. */
   async leave() {
     const asked = this.#asked;
     this.ended(new RoomsError("closed", `The room ${this.name} was left.`));
+    this.position = null;
     if (asked) await this.#client.command({ type: "leave", room: this.name });
   }
 
   /** Publish an event to the room; the promise is the reply, with the event's position. */
-  send(event, payload, { timeout } = {}) {
-    return this.#client.command({ type: "event", event, room: this.name, payload }, timeout);
+  send(event, payload, options = {}) {
+    if (this.#membership) return this.#publisher.publish(event, payload, options);
+    const frame = { type: "event", event, room: this.name, payload, key: options.key };
+    return this.#client.command(frame, options.timeout);
   }
 
   /** Publish an event that may get lost; returns whether it was sent. */
@@ -63,17 +93,30 @@ export class Room {
     return this.joined && this.#client.post({ type: "event", event, room: this.name, payload });
   }
 
+  /** Ask for a page of what was published here: `{publications, more, position}`. */
+  async history({ limit, before, since, order, timeout } = {}) {
+    const frame = { type: "history", room: this.name, limit, before, since, order };
+    const { publications, more, position } = await this.#client.command(frame, timeout);
+    return { publications, more, position };
+  }
+
+  /** Ask for a page of who is here, from the first or `after` a user: `{presence, count, more}`. */
+  async listPresence({ after, limit, timeout } = {}) {
+    const frame = { type: "presence", room: this.name, after, limit };
+    const { presence = {}, count, more = false } = await this.#client.command(frame, timeout);
+    return { presence: new Map(Object.entries(presence)), count, more };
+  }
+
   /** @internal The client has a connection. */
-  async connected() {
+  connected() {
     const membership = this.#membership;
     if (!membership || this.#asked) return;
     this.#asked = true;
-    try {
-      const reply = await this.#client.command({ type: "join", room: this.name });
-      if (membership === this.#membership) this.#enter(reply);
-    } catch (error) {
-      if (membership === this.#membership) this.#failed(error);
-    }
+    const frame = { type: "join", room: this.name, since: this.position ?? undefined };
+    this.#client.ask(frame, {
+      resolve: (reply) => membership === this.#membership && this.#enter(reply),
+      reject: (error) => membership === this.#membership && this.#failed(error),
+    });
   }
 
   /** @internal The client has no connection. */
@@ -84,54 +127,96 @@ export class Room {
   /** @internal The membership is over. */
   ended(error) {
     this.#membership?.reject(error);
-    this.#membership = this.position = null;
-    this.presence = new Map();
-    this.count = 0;
+    this.#membership = null;
+    this.#roster.clear();
+    this.#publisher.ended(error);
     this.disconnected();
   }
 
   /** @internal A frame that names this room. */
   receive(frame) {
-    if (frame.position) this.position = frame.position;
-    if (frame.type === "event") this.#events.emit(frame.event, frame);
+    // What comes before the reply to our join is told again by it, or is none of our business.
+    if (this.#membership && !this.joined) return;
+    if (frame.type === "event") this.#deliver(frame);
+    else if (frame.type === "missed") this.#catchUp(frame);
     else if (frame.type === "presence") this.#changed(frame);
   }
 
-  #enter({ presence, count, position }) {
-    const before = this.presence;
-    this.presence = new Map(Object.entries(presence));
-    Object.assign(this, { joined: true, count, position });
-    const joined = missingFrom(before, this.presence);
-    const left = missingFrom(this.presence, before);
-    this.#notices.emit("presence", { joined, left, count, fresh: true });
-    this.#membership.resolve();
+  #enter(reply) {
+    this.joined = true;
+    const change = this.#roster.replace(reply);
+    this.#missed = 0;
+    if (reply.recovered) this.#catchUp(reply);
+    else this.#begin(reply);
+    this.#notices.emit("presence", change);
+    if (this.joined) this.#publisher.joined(); // a listener may have left the room
+  }
+
+  /** Go on from where the room stands now. */
+  #begin({ position, recovered, reason }) {
+    this.position = position;
+    if (recovered === false) this.#notices.emit("gap", { reason });
+    this.#membership?.resolve();
+  }
+
+  #catchUp({ missed, more }) {
+    for (const publication of missed) {
+      if (!this.joined) return; // a listener has left the room
+      this.#deliver({ ...publication, missed: true });
+    }
+    this.#missed += missed.length;
+    if (more) return;
+    this.#notices.emit("recovered", { missed: this.#missed });
+    this.#membership?.resolve();
+  }
+
+  #deliver(publication) {
+    if (!this.#membership || this.#advance(publication.position)) {
+      this.#events.emit(publication.event, publication);
+    }
+  }
+
+  /** Note a position; returns whether it is new. */
+  #advance(position) {
+    if (!position) return true;
+    const reason = this.position && skipped(this.position, position);
+    if (reason === "seen") return false;
+    this.position = position;
+    if (reason) this.#notices.emit("gap", { reason });
+    return true;
   }
 
   #failed(error) {
-    if (error.code === "disconnected") return; // the next connection tries again
+    // Of the first the next connection makes good, of the second `ended` tells more.
+    if (error.code === "disconnected" || error.code === "closed") return;
     if (error.code === "timeout") this.#client.post({ type: "leave", room: this.name });
     this.ended(error);
     this.#notices.emit("refused", error);
   }
 
-  // A change may tell again who came when the reply to our own join has told it already.
-  #changed({ joined, left, count }) {
-    const came = new Map(Object.entries(joined));
-    const went = new Map(Object.entries(left));
-    const news = missingFrom(this.presence, came);
-    for (const user of went.keys()) this.presence.delete(user);
-    for (const [user, connections] of came) this.presence.set(user, connections);
-    this.count = count;
-    this.#notices.emit("presence", { joined: news, left: went, count, fresh: false });
+  #changed(frame) {
+    const change = this.#roster.apply(frame);
+    if (change) this.#notices.emit("presence", change);
+    if (frame.more) this.#listAgain();
+  }
+
+  /** Ask who is here when a change was too large to be told. */
+  #listAgain() {
+    const limit = Math.min(Math.max(LISTED_USERS, this.presence.size), MOST_LISTED_USERS);
+    const membership = this.#membership;
+    this.#client.ask({ type: "presence", room: this.name, limit }, {
+      resolve: (reply) => {
+        if (membership !== this.#membership) return;
+        this.#notices.emit("presence", this.#roster.replace(reply));
+      },
+      reject: () => {}, // the next join or the next large change asks again
+    });
   }
 }
 
-function missingFrom(some, all) {
-  return new Map([...all].filter(([user]) => !some.has(user)));
-}
-
-function deferred() {
-  const settle = {};
-  const promise = new Promise((resolve, reject) => Object.assign(settle, { resolve, reject }));
-  return { promise, ...settle };
+/** What lies between two positions: "seen", "skipped", "epoch_changed" or nothing. */
+function skipped([epoch, offset], [newEpoch, newOffset]) {
+  if (epoch !== newEpoch) return "epoch_changed";
+  if (newOffset <= offset) return "seen";
+  return newOffset > offset + 1 ? "skipped" : "";
 }
