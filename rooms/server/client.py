@@ -10,6 +10,7 @@ import trio
 
 from rooms.errors import Forced
 from rooms.protocol.commands import User
+from rooms.server import membership
 from rooms.server.presence import set_details
 from rooms.transports.base import Handshake
 
@@ -98,12 +99,12 @@ class Client:
             InvalidName, ReservedName, LimitExceeded: As for the client's own command.
         """
         if room not in self._session.rooms:
-            await self._session.join(room)
+            await membership.join(self._session, room)
 
     async def leave(self, room: str) -> None:
         """Take the client out of ``room``; nothing is done if it is not in it."""
         if room in self._session.rooms:
-            self._session.leave(room)
+            membership.leave(self._session, room)
         await trio.lowlevel.checkpoint()
 
     def close(self, code: int = Forced.close_code, reason: str = "") -> None:

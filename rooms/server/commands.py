@@ -29,7 +29,7 @@ from rooms.protocol.commands import (
     Unsubscribe,
 )
 from rooms.protocol.topics import parse_filter
-from rooms.server import dispatch
+from rooms.server import dispatch, membership
 from rooms.server.presence import first_users
 from rooms.server.recovery import Recovery, pages, recover, recover_now
 
@@ -50,13 +50,13 @@ async def perform(session: Session, command: Command) -> None:
 
 
 def _join_now(session: Session, command: Join) -> bool:
-    session.check_join(command.room)
+    membership.check_join(session, command.room)
     recovery = None
     try:
         if command.since is not None:
             recovery = recover_now(session.node, command.room, command.since)
             _check_recovery(command, recovery)
-        room = session.join_now(command.room)
+        room = membership.join_now(session, command.room)
     except trio.WouldBlock:
         return False
     _joined(session, command, room, recovery)
@@ -64,13 +64,13 @@ def _join_now(session: Session, command: Join) -> bool:
 
 
 async def _join(session: Session, command: Join) -> None:
-    room = await session.open_room(command.room)
+    room = await membership.open_room(session, command.room)
     try:
         recovery = None
         if command.since is not None:
             recovery = await recover(session.node, room, command.since)
             _check_recovery(command, recovery)
-        session.enter(room)
+        membership.enter(session, room)
     finally:
         session.node.release_room(room)
     _joined(session, command, room, recovery)
@@ -106,15 +106,15 @@ def _joined(session: Session, command: Join, room: Room, recovery: Recovery | No
 
 
 def _leave_now(session: Session, command: Leave) -> bool:
-    session.membership(command.room)
-    session.leave(command.room)
+    membership.joined(session, command.room)
+    membership.leave(session, command.room)
     if command.id is not None:
         session.say(Reply(id=command.id, room=command.room))
     return True
 
 
 def _presence_now(session: Session, command: ListPresence) -> bool:
-    room = session.membership(command.room)
+    room = membership.joined(session, command.room)
     if command.id is None:
         return True
     reply = Reply(id=command.id, room=room.name, position=room.position, count=len(room.roster))
@@ -126,7 +126,7 @@ def _presence_now(session: Session, command: ListPresence) -> bool:
 
 
 def _history_now(session: Session, command: ListHistory) -> bool:
-    session.membership(command.room)
+    membership.joined(session, command.room)
     try:
         page = session.node.broker.history_nowait(*_asked(command))
     except trio.WouldBlock:
@@ -159,13 +159,13 @@ def _say_history(session: Session, command: ListHistory, page: Page) -> None:
 
 
 async def _subscribe(session: Session, command: Subscribe) -> None:
-    await session.follow(parse_filter(command.filter))
+    await membership.follow(session, parse_filter(command.filter))
     if command.id is not None:
         session.say(Reply(id=command.id))
 
 
 def _unsubscribe_now(session: Session, command: Unsubscribe) -> bool:
-    session.unfollow(parse_filter(command.filter))
+    membership.unfollow(session, parse_filter(command.filter))
     if command.id is not None:
         session.say(Reply(id=command.id))
     return True

@@ -59,7 +59,7 @@ async def serve_websocket(node: Node, accepted: Accepted) -> None:
             with trio.CancelScope(shield=True) as session.goodbye:
                 await _end(session, socket, reason)
             node.forget(session)
-            _log_end(session, reason, trio.current_time() - started)
+            _note_end(session, reason, trio.current_time() - started)
         nursery.cancel_scope.cancel()
 
 
@@ -91,7 +91,8 @@ def _open_session(
     return session, socket
 
 
-def _log_end(session: Session, reason: Disconnect, seconds: float) -> None:
+def _note_end(session: Session, reason: Disconnect, seconds: float) -> None:
+    session.node.counters.add("disconnects", str(reason.code))
     log.info(
         "disconnected",
         client=session.id,

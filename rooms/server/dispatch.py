@@ -12,6 +12,7 @@ import trio
 from rooms.errors import Disconnect, HandlerFailed, UnknownEvent
 from rooms.protocol.commands import Reply, SendEvent
 from rooms.protocol.names import check_event
+from rooms.server import membership
 from rooms.server.context import Context
 from rooms.server.handlers import Handler
 from rooms.server.rooms import RoomHandle
@@ -96,7 +97,7 @@ async def disconnected(session: Session, reason: Disconnect) -> None:
 def _context(session: Session, command: SendEvent, handler: Handler | None) -> Context[Any]:
     room = None
     if command.room is not None:
-        room = RoomHandle(session.node, session.membership(command.room).name)
+        room = RoomHandle(session.node, membership.joined(session, command.room).name)
     payload = command.payload if handler is None else handler.decode(command.payload)
     key = session.scoped_key(command)
     return Context(session.node.app, session.client, command.event, payload, room, key)
@@ -146,7 +147,7 @@ def _relayed(session: Session, command: SendEvent) -> str:
     check_event(command.event)
     if command.room is None or not session.node.app.relay:
         raise UnknownEvent(f"Nothing handles the event {command.event!r}.")
-    return session.membership(command.room).name
+    return membership.joined(session, command.room).name
 
 
 def _answer(session: Session, command: SendEvent, answer: Any) -> None:

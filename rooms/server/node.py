@@ -17,6 +17,7 @@ from rooms.core.hub import Hub
 from rooms.core.room import NOWHERE, Room
 from rooms.core.tick import Tick
 from rooms.server.client import Client
+from rooms.server.counters import Counters
 from rooms.server.flusher import Flusher
 from rooms.server.guests import Guests
 from rooms.server.heartbeat import Heartbeat
@@ -46,6 +47,7 @@ class Node:
         self.timers = Timers()
         self.heartbeat = Heartbeat(self.timers, settings.ping_seconds, settings.pong_seconds)
         self.guests = Guests()
+        self.counters = Counters()
         self.sessions: dict[str, Session] = {}
         self.draining = False
         self._numbers = count(1)

@@ -12,6 +12,7 @@ from rooms.core.hub import PRESENCE_USERS
 from rooms.core.room import Room
 from rooms.errors import Disconnect, Lost, NoPong, SlowConsumer
 from rooms.protocol.commands import Presence, User
+from rooms.server import membership
 
 if TYPE_CHECKING:
     from rooms.server.node import Node
@@ -62,7 +63,7 @@ def depart(session: Session, reason: Disconnect) -> None:
     node, user = session.node, session.client.user
     if user is None or not _may_return(session, reason):
         for name in tuple(session.rooms):
-            session.leave(name)
+            membership.leave(session, name)
         _free_name(node, user)
         return
     rooms = tuple(session.rooms.values())

@@ -14,10 +14,7 @@ from rooms.core.room import Room
 from rooms.errors import (
     Disconnect,
     Internal,
-    LimitExceeded,
-    NotMember,
     RequestError,
-    RoomsError,
     TooManyErrors,
     Unrecoverable,
 )
@@ -34,9 +31,8 @@ from rooms.protocol.commands import (
 )
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.frames import BINARY
-from rooms.protocol.names import check_room
 from rooms.protocol.topics import Filter
-from rooms.server import commands, dispatch
+from rooms.server import commands, dispatch, membership
 from rooms.server.inbox import Inbox
 from rooms.server.outbox import Outbox
 from rooms.server.presence import depart
@@ -180,7 +176,7 @@ class Session:
         self.node.heartbeat.remove(self, self._spoke)
         depart(self, reason)
         for rooms in tuple(self.filters.values()):
-            self.unfollow(rooms)
+            membership.unfollow(self, rooms)
         self.node.tick.settle(self)
         for scope in tuple(self._tasks):
             scope.cancel()
@@ -201,63 +197,6 @@ class Session:
         """Send an event to this client alone."""
         self.say(Push(event, Raw(msgspec.json.encode(payload))))
 
-    def join_now(self, name: str) -> Room:
-        """Make this connection a member of a room.
-
-        Raises:
-            RequestError: It may not be one.
-            trio.WouldBlock: The broker must be waited for; await `join`.
-        """
-        self.check_join(name)
-        return self.enter(self.node.open_room_nowait(name))
-
-    async def join(self, name: str) -> Room:
-        """As `join_now`, waiting where that would block."""
-        room = await self.open_room(name)
-        try:
-            await trio.lowlevel.checkpoint_if_cancelled()  # the connection may have ended
-            return self.enter(room)
-        finally:
-            self.node.release_room(room)
-
-    async def open_room(self, name: str) -> Room:
-        """Return a room that this connection may `enter`; release it if it does not.
-
-        Raises:
-            RequestError: It may not be a member.
-        """
-        self.check_join(name)
-        return await self.node.open_room(name)
-
-    def enter(self, room: Room) -> Room:
-        """Make this connection a member of an open room.
-
-        Raises:
-            AlreadyJoined, RoomsError: It is one; it has ended.
-        """
-        if self.goodbye is not None:
-            raise RoomsError("this connection has ended")
-        self.node.hub.join(room, self, self.user_key, self.details)
-        self.rooms[room.name] = room
-        return room
-
-    def membership(self, name: str) -> Room:
-        """Return the room of that name.
-
-        Raises:
-            NotMember: This connection is not in it.
-        """
-        room = self.rooms.get(name)
-        if room is None:
-            raise NotMember(f"Join {name!r} first.")
-        return room
-
-    def leave(self, name: str) -> None:
-        """Take this connection out of a room that it is in."""
-        room = self.rooms.pop(name)
-        self.node.hub.leave(room, self, self.user_key)
-        self.node.release_room(room)
-
     def sign_in(self, user: User) -> None:
         """Make ``user`` the one behind this connection."""
         self.client.user = user
@@ -266,27 +205,6 @@ class Session:
     def scoped_key(self, command: SendEvent) -> str | None:
         """Return the command's key, made different from everybody else's."""
         return None if command.key is None else f"{self.user_key}\n{command.key}"
-
-    async def follow(self, rooms: Filter) -> None:
-        """Have this client told what is published in the rooms that a filter names.
-
-        Raises:
-            LimitExceeded: It follows as many filters as it may.
-        """
-        limit = self.node.settings.filters_per_client
-        if rooms.text in self.filters:
-            return
-        if len(self.filters) >= limit:
-            raise LimitExceeded(f"A connection can have {limit} filters; unsubscribe one first.")
-        await self.node.broker.follow(rooms)
-        self.filters[rooms.text] = rooms
-        self.node.hub.follow(rooms, self)
-
-    def unfollow(self, rooms: Filter) -> None:
-        """Undo `follow`; it need not have been done."""
-        if self.filters.pop(rooms.text, None) is not None:
-            self.node.hub.unfollow(rooms, self)
-            self.node.broker.unfollow(rooms)
 
     @property
     def user_key(self) -> str:
@@ -312,6 +230,7 @@ class Session:
         command_id = error.id if command is None else command.id
         shown = UNSET if command_id is None else command_id
         reason = error.reason if isinstance(error, Unrecoverable) else UNSET
+        self.node.counters.add("request_errors", error.code)
         self.say(ErrorReply(id=shown, code=error.code, message=error.message, reason=reason))
         self._errors += 1
         if self._errors > self.node.settings.errors_in_a_row:
@@ -337,14 +256,3 @@ class Session:
                 log.error("task failed", client=self.id, exc_info=error)
             finally:
                 del self._tasks[scope]
-
-    def check_join(self, name: str) -> None:
-        """Do nothing if this connection may be a member of one more room.
-
-        Raises:
-            RequestError: It may not.
-        """
-        check_room(name)
-        limit = self.node.settings.rooms_per_client
-        if len(self.rooms) >= limit and name not in self.rooms:
-            raise LimitExceeded(f"A connection can be in {limit} rooms; leave one first.")
