@@ -1,0 +1,38 @@
+"""The documentation names everything that it promises to name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rooms import errors
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    for subclass in kind.__subclasses__():
+        if subclass.__module__ == errors.__name__:
+            yield subclass
+            yield from subclasses(subclass)
+
+
+def first_line(kind: type[Exception]) -> str:
+    return (kind.__doc__ or "").splitlines()[0].replace("``", "`")
+
+
+def rows() -> Iterator[str]:
+    for error in subclasses(errors.RequestError):
+        assert issubclass(error, errors.RequestError)
+        yield f"| `{error.code}` | {first_line(error)} |"
+    for end in subclasses(errors.Disconnect):
+        assert issubclass(end, errors.Disconnect)
+        back = "yes" if errors.may_reconnect(end.close_code) else "no"
+        yield f"| {end.close_code} | {first_line(end)} | {back} |"
+
+
+@pytest.mark.parametrize("row", list(rows()))
+def test_the_protocol_lists_every_code(row: str) -> None:
+    assert f"\n{row}\n" in (DOCS / "protocol.md").read_text(encoding="utf-8")
