@@ -109,8 +109,9 @@ class BusBroker(Broker):
             publication = Publication(
                 event=event, room=room, payload=payload, sender=origin, position=position
             )
-            for node in self._bus.nodes:
-                await node._send.send(publication)
+            with trio.CancelScope(shield=True):  # to all nodes or to none
+                for node in self._bus.nodes:
+                    await node._send.send(publication)
             return position
 
     async def history(

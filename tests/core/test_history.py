@@ -15,6 +15,7 @@ from rooms.protocol.commands import Origin, Position
 
 EPOCH = "e1"
 START = Position(EPOCH, 0)
+PLENTY = Retention(100, 60)
 
 
 def publish(stream: Stream, now: float, event: str = "said") -> int:
@@ -24,7 +25,7 @@ def publish(stream: Stream, now: float, event: str = "said") -> int:
     return position.offset
 
 
-def filled(count: int, retention: Retention = Retention(100, 60)) -> Stream:
+def filled(count: int, retention: Retention = PLENTY) -> Stream:
     """Return a stream with that many publications, a second apart."""
     stream = Stream("lobby", START, retention)
     for second in range(1, count + 1):
@@ -89,13 +90,13 @@ def test_a_page_is_what_a_list_of_everything_would_give(
         model.times.append(now)
     now += later
     expected = model.page(now, limit, since, before, newest_first)
-    positions = [None if each is None else at(each) for each in (since, before)]
+    edges = (None if since is None else at(since), None if before is None else at(before))
     if isinstance(expected, str):
         with pytest.raises(Unrecoverable) as refused:
-            stream.page(now, limit, *positions, newest_first)
+            stream.page(now, limit, *edges, newest_first)
         assert refused.value.reason == expected
         return
-    page = stream.page(now, limit, *positions, newest_first)
+    page = stream.page(now, limit, *edges, newest_first)
     assert ([each.position.offset for each in page.publications], page.more) == expected
     assert page.position == at(len(pauses))
     assert all(bytes(p.payload) == b"%d" % p.position.offset for p in page.publications)
@@ -149,9 +150,9 @@ def test_what_is_too_old_is_forgotten_when_it_is_asked_for_or_swept() -> None:
 def test_a_position_of_another_life_cannot_be_compared() -> None:
     stream = filled(3)
     for wrong in (Position("e0", 1), at(4), at(-1), Position("", 0)):
-        for arguments in ({"since": wrong}, {"before": wrong}):
+        for since, before in ((wrong, None), (None, wrong)):
             with pytest.raises(Unrecoverable) as refused:
-                stream.page(3, 10, **arguments)
+                stream.page(3, 10, since, before)
             assert refused.value.reason == "epoch_changed"
 
 

@@ -111,7 +111,10 @@ async def test_after_unsubscribe_nothing_more_comes_unless_another_filter_names_
 ) -> None:
     app = App(relay=True)
     async with in_memory(app, broker=make_broker()) as server:
-        watcher, other = await watcher_of(server, "a/#", "+/b", "last"), await watcher_of(server, "#")
+        watcher, other = (
+            await watcher_of(server, "a/#", "+/b", "last"),
+            await watcher_of(server, "#"),
+        )
         assert await watcher.request(type="unsubscribe", filter="a/#") == {"type": "reply", "id": 4}
         for room in ("a", "a/b"):
             await app.room(room).publish("say", 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -198,3 +200,34 @@ async def test_what_was_published_where_nobody_is_is_kept_too(make_broker: MakeB
         client = await server.connect()
         assert (await client.join(ROOM))["position"] == [last.epoch, last.offset]
         assert told(await ask(client)) == [2, 1]
+
+
+ROOMS, ENTRIES, ENTRY_BYTES = 100, 10, 128
+KEPT_BYTES = 5 * 1024
+
+
+async def test_an_idle_room_takes_little_memory(autojump_clock: MockClock) -> None:
+    app = App(relay=True)
+    async with in_memory(app) as server:
+        client = await server.connect()
+        await fill("first", client)
+        tracemalloc.start()
+        try:
+            for number in range(ROOMS):
+                await fill(f"room/{number}", client)
+            gc.collect()
+            kept = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        assert app.room_names == []
+        assert kept < ROOMS * KEPT_BYTES
+
+
+async def fill(room: str, client: TestClient) -> None:
+    """Have a client come, publish and go."""
+    await client.send(type="join", room=room)
+    for number in range(ENTRIES):
+        payload = f"{number}" * (ENTRY_BYTES - 2)
+        await client.send(type="event", event="say", room=room, payload=payload)
+    await client.request(type="leave", room=room)
+    client.kept_events()

@@ -87,7 +87,7 @@ async def test_much_is_told_in_pages_before_anything_new(
 ) -> None:
     settings = Settings(history_messages=300)
     async with in_memory(App(relay=True), settings, make_broker()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         await publish(ana, 250, first=2)
         again = await server.connect()
@@ -130,7 +130,7 @@ async def test_more_than_the_room_keeps_is_too_old(
     make_broker: MakeBroker, autojump_clock: MockClock
 ) -> None:
     async with in_memory(App(relay=True), Settings(history_messages=5), make_broker()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         await publish(ana, 5, first=2)
         again = await server.connect()
@@ -148,7 +148,7 @@ async def test_what_was_kept_for_its_time_is_too_old(
 ) -> None:
     settings = Settings(history_seconds=60, ping_seconds=1000)
     async with in_memory(App(relay=True), settings, make_broker()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         await publish(ana, 1, first=2)
         await trio.sleep(59)
@@ -163,7 +163,7 @@ async def test_a_position_that_never_was_is_of_another_epoch(
     make_broker: MakeBroker, autojump_clock: MockClock
 ) -> None:
     async with in_memory(App(relay=True), broker=make_broker()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         epoch, offset = await publish(ana, 3)
         for wrong in (["other", 2], [epoch, offset + 1], [epoch, -1], ["", 0]):
             again = await server.connect()
@@ -194,7 +194,7 @@ async def test_without_history_only_who_missed_nothing_recovers(
     app = App(relay=True)
     app.rooms("#", history=0)
     async with in_memory(app, broker=make_broker()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         reply = await rejoin(await server.connect(), since)
         assert (reply["recovered"], reply["missed"]) == (True, [])
@@ -203,11 +203,11 @@ async def test_without_history_only_who_missed_nothing_recovers(
         assert (reply["recovered"], reply["reason"]) == (False, "too_old")
 
 
-@pytest.mark.parametrize("limits", [{"recovery_messages": 4}, {"recovery_bytes": 4}])
+@pytest.mark.parametrize("settings", [Settings(recovery_messages=4), Settings(recovery_bytes=4)])
 async def test_more_than_one_recovery_may_take_is_too_many(
-    make_broker: MakeBroker, limits: dict[str, int], autojump_clock: MockClock
+    make_broker: MakeBroker, settings: Settings, autojump_clock: MockClock
 ) -> None:
-    async with in_memory(App(relay=True), Settings(**limits), make_broker()) as server:
+    async with in_memory(App(relay=True), settings, make_broker()) as server:
         ana, bob = await two_in_the_room(server)
         since = (await bob.request(type="history", room=ROOM))["position"]
         last = await publish(ana, 4)  # each of one byte
@@ -222,7 +222,7 @@ async def test_who_could_not_recover_is_a_member_nevertheless(
     make_broker: MakeBroker, autojump_clock: MockClock
 ) -> None:
     async with in_memory(App(relay=True), broker=make_broker()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         await publish(ana, 1)
         again = await server.connect()
         assert (await rejoin(again, ["other", 1]))["recovered"] is False
@@ -267,7 +267,7 @@ async def test_a_member_cannot_come_back(
     make_broker: MakeBroker, autojump_clock: MockClock
 ) -> None:
     async with in_memory(App(relay=True), broker=make_broker()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         assert (await rejoin(ana, since))["code"] == "already_joined"
         await publish(ana, 1, first=2)
@@ -331,7 +331,7 @@ async def test_what_is_delivered_during_a_recovery_counts_for_its_limits(
 ) -> None:
     broker = SlowBroker()
     async with in_memory(App(relay=True), Settings(recovery_messages=4), broker) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         again = await server.connect()
         broker.answered["history"].close()
@@ -345,7 +345,7 @@ async def test_what_is_delivered_during_a_recovery_counts_for_its_limits(
 async def test_a_new_epoch_during_a_recovery_is_told(autojump_clock: MockClock) -> None:
     broker = SlowBroker()
     async with in_memory(App(relay=True), broker=broker) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         again = await server.connect()
         broker.answered["history"].close()
@@ -375,7 +375,7 @@ class Replica(SlowBroker):
 
 async def test_a_history_with_a_gap_is_never_called_complete(autojump_clock: MockClock) -> None:
     async with in_memory(App(relay=True), broker=Replica()) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         await publish(ana, 4, first=2)
         reply = await rejoin(await server.connect(), since)
@@ -395,7 +395,7 @@ async def test_a_history_that_is_told_at_once_is_not_delivered_again(
 ) -> None:
     broker = LateBroker()
     async with in_memory(App(relay=True), broker=broker) as server:
-        ana, bob = await two_in_the_room(server)
+        ana, _ = await two_in_the_room(server)
         since = await publish(ana, 1)
         again = await server.connect()
         broker.hold_deliveries()
