@@ -35,6 +35,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     keyfile: str = ""
     admin_token: str = ""
     admin_token_file: str = ""
+    broker: str = "memory://"
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     origins: tuple[str, ...] = ()

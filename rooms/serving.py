@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from rooms.brokers.urls import make_broker
 from rooms.config import Settings
 from rooms.errors import ConfigError, ShuttingDown
 from rooms.server.app import App
@@ -65,14 +66,15 @@ async def serve(
         http: Serve pages and the admin API beside the WebSockets.
 
     Raises:
-        ConfigError: The port is taken, or a certificate or token file cannot be used.
+        ConfigError: The port is taken, or the broker, a certificate or a token file cannot be used.
     """
     settings = _with_token(settings or Settings())
     tls = _tls_context(settings)
     sock = _bind(settings.host, settings.port)
     with sock:
         async with AsyncExitStack() as stack:
-            node = await stack.enter_async_context(app.running(settings))
+            broker = make_broker(settings.broker)
+            node = await stack.enter_async_context(app.running(settings, broker))
             pages: HttpServer | None = None
             if http:
                 pages = await stack.enter_async_context(_pages(app, settings, chat_page))

@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("rooms.testing.broker")
+pytest.register_assert_rewrite("rooms.testing.brokers")
 
 # The same examples every time, so that a failure is never a matter of luck; to look further:
 # HYPOTHESIS_PROFILE=search

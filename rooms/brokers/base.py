@@ -50,6 +50,14 @@ class Broker(ABC):
     asynchronous half does it.
     """
 
+    @property
+    def problem(self) -> str | None:
+        """Why publications fail for the moment and what to do, or None while they do not.
+
+        Shown by the admin API's readiness: nothing in it is secret.
+        """
+        return None
+
     @abstractmethod
     def open(
         self, deliver: Deliver, retain: Retain = retain_nothing

@@ -25,6 +25,7 @@ HELP = {
     "keyfile": "Private key (PEM), if it is not in the certificate's file.",
     "admin_token": "Bearer token of the admin API; without one it is made and printed.",
     "admin_token_file": "File that holds the admin token.",
+    "broker": "Where rooms are kept: memory:// or, to outlive the server, sqlite:///FILE.",
     "log_level": "Least level that is logged: debug, info, warning or error.",
     "log_format": "How logs look: console or json.",
     "origins": "Other origins whose pages may connect, separated by commas.",

@@ -58,6 +58,9 @@ class AdminApi:
         """Say whether the server should get new clients."""
         if self._app.node.draining:
             raise NotRunning("This server is stopping.")
+        problem = self._app.node.broker.problem
+        if problem is not None:
+            raise ApiError(503, "not_ready", f"Publications cannot be stored: {problem}.")
         return json_response({"status": "ready"})
 
     async def info(self) -> Response:

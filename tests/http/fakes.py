@@ -50,10 +50,19 @@ class FakeRoom:
         return Position("e1", len(self.published))
 
 
+class FakeBroker:
+    """As much of a broker as readiness needs."""
+
+    problem: str | None = None
+
+
 class FakeNode:
     """As much of a node as readiness needs."""
 
     draining = False
+
+    def __init__(self) -> None:
+        self.broker = FakeBroker()
 
 
 class FakeApp:

@@ -96,6 +96,16 @@ async def test_a_server_that_is_stopping_is_not_ready() -> None:
     assert (await client.get("/api/health")).status_code == 200
 
 
+async def test_a_server_whose_broker_cannot_store_is_not_ready() -> None:
+    app = FakeApp()
+    app.node.broker.problem = "the disk is full: free some space"
+    error = await refusal(await site_client(app).get("/api/ready"), 503)
+    assert error["code"] == "not_ready"
+    assert "the disk is full: free some space" in error["message"]
+    app.node.broker.problem = None
+    assert (await site_client(app).get("/api/ready")).status_code == 200
+
+
 # Looking.
 
 
