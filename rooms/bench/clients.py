@@ -19,9 +19,10 @@ from rooms.bench.connection import (
 from rooms.bench.errors import Refused
 from rooms.bench.frames import Chunk, Frame, client_frame, parse_chunk
 from rooms.bench.load import Room
+from rooms.bench.messages import Arrivals
 from rooms.bench.plan import Plan
 from rooms.bench.poller import READ, WRITE, Poller
-from rooms.bench.protocols import PROTOCOLS, Step
+from rooms.bench.protocols import Step, WireProtocol
 from rooms.bench.target import Target
 from rooms.protocol.frames import CLOSE, PING, PONG, TEXT
 
@@ -40,14 +41,15 @@ class Clients:
         ready: How many are where they should be.
         dead: How many were refused or lost.
         errors: Why, and how often; at most `ERROR_KINDS` kinds.
-        begun: When the first connection was begun, by the monotonic clock.
-        completed: When the last one was ready or dead; 0 before.
+        set_up: When they came, and how many.
+        return_: The same of the time when they came back.
     """
 
     def __init__(
         self,
         plan: Plan,
         target: Target,
+        protocol: WireProtocol,
         rooms: list[Room],
         worker: int,
         poller: Poller,
@@ -55,7 +57,7 @@ class Clients:
     ) -> None:
         self._plan, self._target = plan, target
         self._poller, self._deliver = poller, deliver
-        self._protocol = PROTOCOLS[plan.protocol](plan.join, plan.request)
+        self._protocol = protocol
         self._tls = tls_context(target)
         self._connections: dict[int, Connection] = {}
         self._memo: dict[bytes, Chunk] | None = {} if plan.members > 1 else None
@@ -63,9 +65,12 @@ class Clients:
         self.total = sum(room.members for room in rooms)
         self._in_flight = max(plan.in_flight // plan.workers, 1)
         self._opening = 0
+        self._cut: list[Room] = []
+        self._missed = 0
         self.ready = self.dead = 0
         self.errors: Counter[str] = Counter()
-        self.begun = self.completed = 0.0
+        self._arrivals = self.set_up = Arrivals()
+        self.return_ = Arrivals()
 
     @property
     def settled(self) -> bool:
@@ -74,7 +79,7 @@ class Clients:
 
     def open_more(self) -> None:
         """Begin as many connections as may be under way at once."""
-        self.begun = self.begun or time.monotonic()
+        self._arrivals.begun = self._arrivals.begun or time.monotonic()
         while self._opening < self._in_flight and next(self._waiting, None) is not None:
             pass
 
@@ -105,6 +110,26 @@ class Clients:
         except (OSError, Refused) as error:
             self._fail(connection, error)
 
+    def cut(self) -> None:
+        """Break off all connections without a goodbye, but those that publish."""
+        for connection in list(self._connections.values()):
+            if connection is not connection.room.publisher:
+                self._drop(connection)
+                self._cut.append(connection.room)
+        self.ready -= len(self._cut)
+        self.total -= len(self._cut)
+
+    def come_back(self, protocol: WireProtocol) -> None:
+        """Let those that were cut connect again, and count who is told all that was missed.
+
+        Args:
+            protocol: What they say now.
+        """
+        self._protocol, self._missed = protocol, self._plan.missed
+        self.total += len(self._cut)
+        self._waiting = self._open_again()
+        self._arrivals = self.return_
+
     def close(self) -> None:
         """Say goodbye on all connections."""
         for connection in self._connections.values():
@@ -122,6 +147,11 @@ class Clients:
                     room.publisher = connection
                 turn += 1
                 yield True
+
+    def _open_again(self) -> Iterator[bool]:
+        for turn, room in enumerate(self._cut):
+            self._open(room, turn, sampled=False)
+            yield True
 
     def _open(self, room: Room, turn: int, sampled: bool) -> Connection | None:
         source = source_address(self._target, self._plan.sources, turn)
@@ -171,7 +201,8 @@ class Clients:
             connection.state = State.JOINING
             self._take(connection, self._protocol.advance(connection.room.share.room, None))
             data = rest
-        chunk = self._parse(data)
+        in_room = connection.state is State.READY  # before, what was missed is no delivery
+        chunk = self._parse(data) if in_room else parse_chunk(data, mark=b"")
         connection.rest = chunk.rest
         if chunk.stamps:
             self._deliver(connection, chunk.stamps)
@@ -181,12 +212,12 @@ class Clients:
     def _parse(self, data: bytes) -> Chunk:
         """Parse what was read; members of a room read the same, so that is parsed once."""
         if self._memo is None:
-            return parse_chunk(data)
+            return parse_chunk(data, self._protocol.mark)
         chunk = self._memo.get(data)
         if chunk is None:
             if len(self._memo) >= MEMO_CHUNKS:
                 self._memo.clear()
-            chunk = self._memo[data] = parse_chunk(data)
+            chunk = self._memo[data] = parse_chunk(data, self._protocol.mark)
         return chunk
 
     def _answer(self, connection: Connection, frame: Frame) -> None:
@@ -209,21 +240,34 @@ class Clients:
         """Carry out a step of the way into the room."""
         for text in step.send:
             connection.send(client_frame(text))
+        for number in step.missed:
+            if number != connection.number + 1:
+                raise Refused("what was missed was told with a gap, twice or out of order")
+            connection.number = number
         if step.ready:
-            connection.state = State.READY
-            self.ready += 1
-            self._settle()
+            self._enter(connection, step)
+
+    def _enter(self, connection: Connection, step: Step) -> None:
+        if connection.number + 1 != self._missed:
+            raise Refused("not just what was missed was told")
+        connection.state = State.READY
+        connection.room.position = step.position
+        self.ready += 1
+        self._arrivals.count += 1
+        self._settle()
 
     def _fail(self, connection: Connection, error: Exception) -> None:
         if connection.state is State.READY:
             self.ready -= 1
             self._opening += 1  # what `_note` takes back
+        self._drop(connection)
+        self._note(error)
+
+    def _drop(self, connection: Connection) -> None:
         fd = connection.fileno()
         self._poller.unregister(fd)
         del self._connections[fd]
-        connection.state = State.DEAD
-        connection.close()
-        self._note(error)
+        connection.cut()
 
     def _note(self, error: Exception) -> None:
         """Count a dead connection, and why it is dead."""
@@ -235,5 +279,5 @@ class Clients:
 
     def _settle(self) -> None:
         self._opening -= 1
-        if self.settled and not self.completed:
-            self.completed = time.monotonic()
+        if self.settled and not self._arrivals.completed:
+            self._arrivals.completed = time.monotonic()

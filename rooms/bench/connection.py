@@ -40,7 +40,7 @@ class Connection:
     Attributes:
         rest: The beginning of what is not complete.
         sampled: Whether latency and order of its deliveries are looked at.
-        number: The number of its latest delivery; -1 before the first.
+        number: The number of its latest delivery, live or told as missed; -1 before the first.
     """
 
     __slots__ = ("_backlog", "_socket", "number", "rest", "room", "sampled", "state")
@@ -120,6 +120,10 @@ class Connection:
                 self._socket.send(_GOODBYE)
         except OSError:
             pass  # the server was faster
+        self.cut()
+
+    def cut(self) -> None:
+        """Close without a goodbye."""
         self.state = State.DEAD
         self._socket.close()
 

@@ -36,7 +36,8 @@ class Status(Struct, frozen=True):
     ready: int
     dead: int
     connections: int
-    deliveries_per_second: float
+    counted: str
+    per_second: float
 
 
 Watch = Callable[[Status], None]
@@ -105,7 +106,7 @@ class Crew:
 
 
 class Measurement:
-    """One run through the phases: connect, settle, warm up, measure."""
+    """One run through the phases: connect, settle, then warm up and measure, or cut and return."""
 
     def __init__(self, plan: Plan, crew: Crew, server: ProcessTree | None, watch: Watch) -> None:
         self._plan, self._crew, self._server, self._watch = plan, crew, server, watch
@@ -119,14 +120,7 @@ class Measurement:
         cpu_connected = self._cpu()
         self._pass("settle", plan.settle)
         memory_connected = self._memory()
-        if plan.drive:
-            crew.tell(Order.DRIVE)
-            self._pass("warm up", plan.warmup)
-            crew.tell(Order.MEASURE)
-        cpu_start = self._cpu()
-        if plan.drive:
-            self._pass("measure", plan.duration)
-        cpu_stop = self._cpu()
+        cpu_start, cpu_stop = self._interrupt() if plan.missed else self._drive()
         crew.tell(Order.STOP)
         memory_end = self._memory()
         use = ServerUse(
@@ -143,31 +137,66 @@ class Measurement:
     def _connect(self) -> None:
         """Let the workers connect, until all are in or have failed."""
         self._crew.tell(Order.CONNECT)
-        start, plan = time.monotonic(), self._plan
-        while self._done() < plan.connections:
-            seconds = time.monotonic() - start
-            if seconds > plan.connect_timeout:
-                raise BenchError(
-                    f"Only {self._crew.progress.ready:,} of {plan.connections:,} clients were "
-                    f"ready after {seconds:.0f} s."
-                )
-            self._crew.listen(0.05)
-            self._show("connect", seconds)
-        if self._crew.progress.dead > plan.connections * TOLERATED:
-            raise BenchError(self._refusals())
+        self._until("connect", self._all_done)
+        if self._crew.progress.dead > self._plan.connections * TOLERATED:
+            raise BenchError(self._losses())
 
-    def _refusals(self) -> str:
-        """Say how many clients did not get in, and why."""
+    def _drive(self) -> tuple[float, float]:
+        """Put the server under load; return the CPU time it had used before and after."""
+        if self._plan.drive:
+            self._crew.tell(Order.DRIVE)
+            self._pass("warm up", self._plan.warmup)
+            self._crew.tell(Order.MEASURE)
+        before = self._cpu()
+        if self._plan.drive:
+            self._pass("measure", self._plan.duration)
+        return before, self._cpu()
+
+    def _interrupt(self) -> tuple[float, float]:
+        """Cut the clients and let them miss something; return CPU time around their return."""
+        plan, crew = self._plan, self._crew
+        crew.tell(Order.CUT)
+        self._until("cut", lambda: crew.progress.ready <= plan.rooms)
+        crew.tell(Order.MISS)
+        wanted = plan.missed * plan.rooms
+        self._until(
+            "publish",
+            lambda: crew.progress.delivered >= wanted or crew.progress.ready < plan.rooms,
+        )
+        if crew.progress.delivered < wanted:
+            raise BenchError(self._losses())
+        self._pass("away", plan.settle)  # so that the server has dealt with all that
+        before = self._cpu()
+        crew.tell(Order.COME_BACK)
+        self._until("return", self._all_done)
+        return before, self._cpu()
+
+    def _losses(self) -> str:
+        """Say how many clients did not get in or stay, and why."""
         self._crew.tell(Order.STOP)
         results = self._crew.results()
         reasons = sorted({reason for result in results for reason in result.errors})
         dead = sum(result.dead for result in results)
         return (
-            f"{dead:,} of {self._plan.connections:,} clients did not get in: {'; '.join(reasons)}."
+            f"{dead:,} of {self._plan.connections:,} clients did not get in, or were lost: "
+            f"{'; '.join(reasons)}."
         )
 
-    def _done(self) -> int:
-        return self._crew.progress.ready + self._crew.progress.dead
+    def _all_done(self) -> bool:
+        return self._crew.progress.ready + self._crew.progress.dead >= self._plan.connections
+
+    def _until(self, phase: str, reached: Callable[[], bool]) -> None:
+        """Wait for the workers to get somewhere."""
+        start, plan = time.monotonic(), self._plan
+        while not reached():
+            seconds = time.monotonic() - start
+            if seconds > plan.connect_timeout:
+                raise BenchError(
+                    f"{phase!r} took more than {seconds:.0f} s: only {self._crew.progress.ready:,} "
+                    f"of {plan.connections:,} clients were ready."
+                )
+            self._crew.listen(0.05)
+            self._show(phase, seconds)
 
     def _pass(self, phase: str, seconds: float) -> None:
         """Let time pass."""
@@ -189,7 +218,8 @@ class Measurement:
                 ready=progress.ready,
                 dead=progress.dead,
                 connections=self._plan.connections,
-                deliveries_per_second=self._pace,
+                counted=self._plan.counted,
+                per_second=self._pace if self._plan.drive else 0.0,
             )
         )
 

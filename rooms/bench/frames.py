@@ -30,9 +30,23 @@ def client_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     return head + MASK + unmask(payload, MASK)
 
 
-def stamped_payload(size: int, time_ns: int, number: int) -> bytes:
-    """Return a JSON object of ``size`` bytes that tells when it was due and which one it is."""
-    head = b'{"stamp":"%b%016x%08x","pad":"' % (STAMP, time_ns, number)
+def make_stamp(time_ns: int, number: int) -> bytes:
+    """Return what tells of a publication when it was due and which one it is."""
+    return b"%b%016x%08x" % (STAMP, time_ns, number)
+
+
+def stamp_number(stamp: str) -> int:
+    """Return which publication a stamp belongs to.
+
+    Raises:
+        ValueError: It is no stamp.
+    """
+    return int(stamp[-_NUMBER_DIGITS:], 16)
+
+
+def stamped_payload(size: int, stamp: bytes) -> bytes:
+    """Return a JSON object of ``size`` bytes that carries a stamp."""
+    head = b'{"stamp":"%b","pad":"' % stamp
     return head + b"x" * (size - len(head) - 2) + b'"}'
 
 
@@ -53,8 +67,12 @@ class Chunk:
         self.rest = rest
 
 
-def parse_chunk(data: bytes) -> Chunk:
+def parse_chunk(data: bytes, mark: bytes = STAMP) -> Chunk:
     """Sort the frames that a server sent; one that carries a stamp is a delivery.
+
+    Args:
+        data: What was read.
+        mark: What a delivery holds, up to the digits of its stamp; if empty, nothing is one.
 
     Raises:
         ValueError: A frame is masked (section 5.1).
@@ -67,11 +85,11 @@ def parse_chunk(data: bytes) -> Chunk:
         if body > size or body + length > size:
             break
         opcode, end = data[start] & 0x0F, body + length
-        found = data.find(STAMP, body, end) if opcode < CLOSE else -1
+        found = data.find(mark, body, end) if mark and opcode < CLOSE else -1
         if found < 0:
             others.append((opcode, data[body:end]))
         else:
-            stamps.append(_stamp(data, found + len(STAMP)))
+            stamps.append(_stamp(data, found + len(mark)))
         start = end
     return Chunk(stamps, others, data[start:])
 

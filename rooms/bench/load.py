@@ -7,6 +7,7 @@ from math import floor
 from typing import TYPE_CHECKING
 
 from rooms.bench.shares import RoomShare
+from rooms.protocol.commands import Position
 
 if TYPE_CHECKING:
     from rooms.bench.connection import Connection
@@ -20,15 +21,26 @@ class Room:
 
     Attributes:
         publisher: The connection that publishes, if it lives in this worker.
+        position: Where the room stood when somebody joined last.
         elsewhere: For the publisher: how many publications each other worker's members have.
     """
 
-    __slots__ = ("delivered", "elsewhere", "members", "published", "publisher", "share", "told")
+    __slots__ = (
+        "delivered",
+        "elsewhere",
+        "members",
+        "position",
+        "published",
+        "publisher",
+        "share",
+        "told",
+    )
 
     def __init__(self, share: RoomShare) -> None:
         self.share = share
         self.members = share.members
         self.publisher: Connection | None = None
+        self.position: Position | None = None
         self.published = 0
         self.delivered = 0
         self.told = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from rooms.bench.histogram import Histogram
 
@@ -15,6 +15,9 @@ class Order(Enum):
     CONNECT = auto()
     DRIVE = auto()
     MEASURE = auto()
+    CUT = auto()  # all connections but those that publish
+    MISS = auto()  # publish what the others miss
+    COME_BACK = auto()  # connect again, and ask for what was missed
     STOP = auto()
 
 
@@ -26,18 +29,32 @@ class Progress(Struct, frozen=True):
     delivered: int
 
 
+class Arrivals(Struct):
+    """How a crowd of clients got in; times by the clock that all processes of a machine share.
+
+    Attributes:
+        begun: When the first connection was begun; 0 before.
+        completed: When the last one was ready or dead; 0 before.
+        count: How many got in.
+    """
+
+    begun: float = 0.0
+    completed: float = 0.0
+    count: int = 0
+
+
 class Result(Struct):
     """What a worker measured between MEASURE and STOP; times in seconds, latencies in ns.
 
     Attributes:
-        set_up: When the first connection was begun and when the last was ready, by the monotonic
-            clock that all processes of a machine share.
+        set_up: The first time that its clients came.
+        return_: The second time, after they were cut.
         errors: What went wrong on connections, and how often; at most a few kinds.
     """
 
     ready: int
     dead: int
-    set_up: tuple[float, float]
+    set_up: Arrivals
     delivered: int
     published: int
     seconds: float
@@ -45,6 +62,7 @@ class Result(Struct):
     out_of_order: int
     latencies: Histogram
     errors: dict[str, int]
+    return_: Arrivals = field(default_factory=Arrivals)
 
 
 class Completed(Struct, frozen=True):

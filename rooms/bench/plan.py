@@ -16,15 +16,22 @@ MAX_SECONDS = 300.0
 MAX_SIZE = 64 * 1024
 MIN_SIZE = 64
 MAX_WINDOW = 1024
+MAX_MISSED = 1000
 MAX_WORKERS = 64
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """One measurement.  Times are in seconds, sizes in bytes.
 
-    In the *closed loop* (``rate`` 0) each room has at most ``window`` publications under way; one
-    is done when all members have it.  In the *open loop* each room publishes ``rate`` times a
-    second, whatever the server does.
+    In the *closed loop* (``rate`` 0) each publisher, of which a room has one, has at most
+    ``window`` publications under way; one is done when all members have it.  In the *open loop*
+    each publishes ``rate`` times a second, whatever the server does.
+
+    Attributes:
+        acknowledge: Every client publishes, and a publication is done when the server has replied
+            to it; the replies are what is counted.
+        keys: Publications carry a key, which makes them safe to repeat.
+        missed: How many publications of each room all but its publisher miss, and come back for.
     """
 
     scenario: str
@@ -37,6 +44,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     join: bool = True
     drive: bool = True
     request: bool = False
+    acknowledge: bool = False
+    keys: bool = False
+    missed: int = 0
     in_flight: int = 64
     connect_timeout: float = 60.0
     settle: float = 0.5
@@ -50,6 +60,18 @@ class Plan(Struct, frozen=True, kw_only=True):
     def members(self) -> int:
         """How many members each room has."""
         return self.connections // self.rooms
+
+    @property
+    def publishers(self) -> int:
+        """How many clients publish."""
+        return self.connections if self.acknowledge else self.rooms
+
+    @property
+    def counted(self) -> str:
+        """What there is a figure for: so many a second, and a second of the server's CPU."""
+        if self.acknowledge:
+            return "acknowledgements"
+        return "recoveries" if self.missed else "deliveries"
 
 
 SCENARIOS: dict[str, Plan] = {
@@ -88,6 +110,19 @@ SCENARIOS: dict[str, Plan] = {
             connections=1000,
             rate=100.0,
         ),
+        Plan(  # 200 clients publish, each with a reply to wait for, each in a room of its own
+            scenario="publish",
+            connections=200,
+            rooms=200,
+            acknowledge=True,
+        ),
+        Plan(  # 1,000 clients of one room are cut, miss 100 messages, and come back for them
+            scenario="recover",
+            connections=1001,
+            drive=False,
+            in_flight=1000,
+            missed=100,
+        ),
     )
 }
 
@@ -122,6 +157,7 @@ def _check(plan: Plan) -> None:
         ("rooms", plan.rooms, 1, plan.connections),
         ("window", plan.window, 1, MAX_WINDOW),
         ("rate", plan.rate, 0, 100_000),
+        ("missed", plan.missed, 0, MAX_MISSED),
         ("size", plan.size, MIN_SIZE, MAX_SIZE),
         ("in-flight", plan.in_flight, 1, 4096),
         ("workers", plan.workers, 1, MAX_WORKERS),
@@ -134,3 +170,7 @@ def _check(plan: Plan) -> None:
     for name, value, least, most in limits:
         if not least <= value <= most:
             raise BenchError(f"{name} must be between {least:,} and {most:,}, not {value:,}.")
+    if plan.missed and plan.members < 2:
+        raise BenchError("To recover, a room needs a member that stays and one that is cut.")
+    if plan.counted != "deliveries" and (plan.protocol != "native" or plan.request):
+        raise BenchError(f"{plan.scenario} needs the native protocol, and is without --request.")

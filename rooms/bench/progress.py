@@ -44,6 +44,6 @@ def status_text(status: Status) -> str:
     ]
     if status.dead:
         parts.append(f"{status.dead:,} lost")
-    if status.deliveries_per_second:
-        parts.append(f"{status.deliveries_per_second:,.0f} deliveries/s")
+    if status.per_second:
+        parts.append(f"{status.per_second:,.0f} {status.counted}/s")
     return "  ".join(parts)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
 
 from rooms.bench.errors import Refused
+from rooms.bench.frames import STAMP, stamp_number
+from rooms.bench.plan import Plan
+from rooms.protocol.commands import Position
 
 
 class Step(Struct, frozen=True):
-    """What a client does next on its way into its room."""
+    """What a client does next on its way into its room.
+
+    Attributes:
+        send: Texts for the server.
+        ready: Whether it is in, and knows all that it missed.
+        position: Where the room stood then, if the server told it.
+        missed: The numbers of publications that the server told it has missed.
+    """
 
     send: tuple[bytes, ...] = ()
     ready: bool = False
+    position: Position | None = None
+    missed: tuple[int, ...] = ()
 
 
 WAIT = Step()
@@ -24,14 +37,17 @@ READY = Step(ready=True)
 class WireProtocol(ABC):
     """What a client says to get into a room and to publish there.
 
-    Args:
+    Attributes:
         join: Whether clients become members, or only connect.
         request: Whether publications are requests to the server, which sends them back.
+        mark: What a frame that is counted holds, up to the digits of its stamp.
     """
 
-    def __init__(self, join: bool, request: bool) -> None:
-        self.join = join
-        self.request = request
+    mark = STAMP
+
+    def __init__(self, plan: Plan) -> None:
+        self.join = plan.join
+        self.request = plan.request
 
     @abstractmethod
     def path(self, room: int) -> str:
@@ -46,8 +62,8 @@ class WireProtocol(ABC):
         """
 
     @abstractmethod
-    def publication(self, room: int, payload: bytes) -> bytes:
-        """Return the text that publishes a payload."""
+    def publication(self, room: int, payload: bytes, stamp: bytes) -> bytes:
+        """Return the text that publishes a payload, which holds ``stamp``."""
 
     def answer(self, text: bytes) -> bytes | None:
         """Return what a text other than a delivery must be answered with, if anything.
@@ -59,28 +75,85 @@ class WireProtocol(ABC):
 
 
 class Native(WireProtocol):
-    """Rooms' own protocol."""
+    """Rooms' own protocol.
+
+    Where replies are counted, a publication's id is its stamp, which the reply brings back.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._rooms = plan.rooms
+        self._acknowledge, self._keys = plan.acknowledge, plan.keys
+        if plan.acknowledge:
+            self.mark = b'{"type":"reply","id":"' + STAMP  # an error has the same id
 
     def path(self, room: int) -> str:
         return "/ws"
 
     def advance(self, room: int, text: bytes | None) -> Step:
         if text is None:
-            return (
-                Step(send=(b'{"type":"join","room":"r%d","id":1}' % room,)) if self.join else WAIT
-            )
+            return Step(send=(self._join(room),)) if self.join else WAIT
         self.answer(text)
-        return READY if _kind(text) == ("reply" if self.join else "welcome") else WAIT
+        kind = _kind(text)
+        if kind == "reply" and self.join:
+            return Step(ready=True, position=_read_reply(text).position)
+        return READY if kind == "welcome" and not self.join else WAIT
 
-    def publication(self, room: int, payload: bytes) -> bytes:
+    def publication(self, room: int, payload: bytes, stamp: bytes) -> bytes:
         if self.request:
             return b'{"type":"event","event":"echo","id":1,"payload":%b}' % payload
-        return b'{"type":"event","event":"bench","room":"r%d","payload":%b}' % (room, payload)
+        more = b',"id":"%b"' % stamp if self._acknowledge else b""
+        if self._keys:
+            more += b',"key":"%b"' % stamp
+        name = self._name(room)
+        return b'{"type":"event","event":"bench","room":"%b"%b,"payload":%b}' % (
+            name,
+            more,
+            payload,
+        )
 
     def answer(self, text: bytes) -> bytes | None:
         if _kind(text) == "error":
             raise Refused(f"the server answered {text[:200].decode(errors='replace')}")
         return None
+
+    def _name(self, room: int) -> bytes:
+        return b"r%d" % (room % self._rooms)
+
+    def _join(self, room: int) -> bytes:
+        return b'{"type":"join","room":"%b","id":1}' % self._name(room)
+
+
+class Returning(Native):
+    """Rooms' own protocol for clients that come back and ask for what they missed.
+
+    Args:
+        plan: The measurement.
+        seen: For each room the last position that its members know.
+    """
+
+    def __init__(self, plan: Plan, seen: Mapping[int, Position]) -> None:
+        super().__init__(plan)
+        self._seen = seen
+
+    def advance(self, room: int, text: bytes | None) -> Step:
+        if text is None:
+            return super().advance(room, text)
+        self.answer(text)
+        kind = _kind(text)
+        if kind not in ("reply", "missed"):
+            return WAIT
+        reply = _read_reply(text)
+        if kind == "reply" and not reply.recovered:
+            raise Refused(f"what was missed is lost: {reply.reason or 'nobody says why'}")
+        missed = tuple(stamp_number(each.payload.stamp) for each in reply.missed)
+        return Step(missed=missed, ready=not reply.more, position=reply.position)
+
+    def _join(self, room: int) -> bytes:
+        if room not in self._seen:
+            raise Refused("the server told no position, so nobody can ask what was missed")
+        since = msgspec.json.encode(self._seen[room])
+        return b'{"type":"join","room":"%b","since":%b,"id":1}' % (self._name(room), since)
 
 
 class Plain(WireProtocol):
@@ -92,7 +165,7 @@ class Plain(WireProtocol):
     def advance(self, room: int, text: bytes | None) -> Step:
         return READY
 
-    def publication(self, room: int, payload: bytes) -> bytes:
+    def publication(self, room: int, payload: bytes, stamp: bytes) -> bytes:
         return payload
 
 
@@ -113,7 +186,7 @@ class SocketIo(WireProtocol):
             return Step(send=(b'42["join","r%d"]' % room,)) if self.join else READY
         return READY if text.startswith(b'42["joined"') else WAIT
 
-    def publication(self, room: int, payload: bytes) -> bytes:
+    def publication(self, room: int, payload: bytes, stamp: bytes) -> bytes:
         return b'42["%b",%b]' % (b"echo" if self.request else b"message", payload)
 
     def answer(self, text: bytes) -> bytes | None:
@@ -131,7 +204,26 @@ class _Tagged(Struct):
     type: str = ""
 
 
+class _Stamped(Struct):
+    stamp: str = ""
+
+
+class _Missed(Struct):
+    payload: _Stamped
+
+
+class _Reply(Struct):
+    """The part of a reply, or of a ``missed`` frame, that a client looks at."""
+
+    position: Position | None = None
+    recovered: bool = False
+    reason: str = ""
+    missed: list[_Missed] = []
+    more: bool = False
+
+
 _decode = msgspec.json.Decoder(_Tagged).decode
+_decode_reply = msgspec.json.Decoder(_Reply).decode
 
 
 def _kind(text: bytes) -> str:
@@ -139,3 +231,10 @@ def _kind(text: bytes) -> str:
         return _decode(text).type
     except msgspec.MsgspecError:
         return ""
+
+
+def _read_reply(text: bytes) -> _Reply:
+    try:
+        return _decode_reply(text)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"the server's reply cannot be read: {error}") from None

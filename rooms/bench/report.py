@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from rooms.bench.histogram import Histogram
-from rooms.bench.messages import Result
+from rooms.bench.messages import Arrivals, Result
 from rooms.bench.plan import Plan
 
 
@@ -25,7 +26,7 @@ class ServerUse(Struct, frozen=True):
 
 
 class Latency(Struct, frozen=True):
-    """How long after it was due a delivery came, in milliseconds."""
+    """How long after it was due a delivery, or the reply to a publication, came; milliseconds."""
 
     samples: int
     p50: float
@@ -35,10 +36,24 @@ class Latency(Struct, frozen=True):
     max: float
 
 
+class Rate(Struct, frozen=True):
+    """How many, how fast, and what each cost the server."""
+
+    count: int
+    per_second: float
+    per_cpu_second: float | None
+    cpu_microseconds_each: float | None
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """One measurement.  What needs the server's process id is None without it.
 
     Attributes:
+        counted: What there is a figure for: deliveries, acknowledgements or recoveries.
+        missed: How many publications each client that came back was told.
+        seconds: How long it was measured, or how long it took until all had come back.
+        acknowledgements: Replies to publications.
+        recoveries: Clients that came back and were told just what they had missed.
         server_busy: The share of one core that the server used; above 1 with several processes.
         generator_busy: The same of the busiest worker; near 1 the generator was the limit.
         out_of_order: Deliveries, among those looked at, that did not follow the one before.
@@ -46,11 +61,14 @@ class Report(Struct, frozen=True, kw_only=True):
 
     scenario: str
     protocol: str
+    counted: str
     connections: int
     rooms: int
     window: int
     rate: float
     size: int
+    keys: bool
+    missed: int
     workers: int
     ready: int
     dead: int
@@ -65,44 +83,71 @@ class Report(Struct, frozen=True, kw_only=True):
     publications_per_second: float = 0.0
     deliveries_per_cpu_second: float | None = None
     cpu_microseconds_per_delivery: float | None = None
+    acknowledgements: Rate | None = None
+    recoveries: Rate | None = None
     server_busy: float | None = None
     generator_busy: float = 0.0
     memory_growth_kib: float | None = None
     latency: Latency | None = None
 
     @property
+    def figure(self) -> Rate:
+        """The figure of what was counted."""
+        return (
+            self.acknowledgements
+            or self.recoveries
+            or Rate(
+                self.deliveries,
+                self.deliveries_per_second,
+                self.deliveries_per_cpu_second,
+                self.cpu_microseconds_per_delivery,
+            )
+        )
+
+    @property
     def sound(self) -> bool:
         """Whether every client got in, stayed, and lost nothing."""
-        driven_in_vain = self.seconds > 0 and self.deliveries == 0
+        driven_in_vain = self.seconds > 0 and self.figure.count == 0
         return not (self.dead or self.out_of_order or driven_in_vain)
 
 
 def make_report(plan: Plan, results: Sequence[Result], use: ServerUse | None) -> Report:
     """Put together what the workers and the server's process tell."""
-    began = min(result.set_up[0] for result in results)
-    ended = max(result.set_up[1] for result in results)
-    errors: dict[str, int] = {}
-    for result in results:
-        for reason, count in result.errors.items():
-            errors[reason] = errors.get(reason, 0) + count
     report = Report(
         scenario=plan.scenario,
         protocol=plan.protocol,
+        counted=plan.counted,
         connections=plan.connections,
         rooms=plan.rooms,
         window=plan.window,
         rate=plan.rate,
         size=plan.size,
+        keys=plan.keys,
+        missed=plan.missed,
         workers=plan.workers,
         ready=sum(result.ready for result in results),
         dead=sum(result.dead for result in results),
         out_of_order=sum(result.out_of_order for result in results),
-        errors=errors,
-        connections_per_second=_ratio(plan.connections, ended - began) or 0.0,
+        errors=_all_errors(results),
+        connections_per_second=_ratio(plan.connections, _span([r.set_up for r in results])) or 0.0,
     )
     if use is not None:
         report = _with_set_up(report, use)
-    return _with_deliveries(report, results, use) if plan.drive else report
+    if plan.missed:
+        return _with_recoveries(report, results, use)
+    return _with_load(report, results, use) if plan.drive else report
+
+
+def _all_errors(results: Sequence[Result]) -> dict[str, int]:
+    errors: Counter[str] = Counter()
+    for result in results:
+        errors.update(result.errors)
+    return dict(errors)
+
+
+def _span(arrivals: Sequence[Arrivals]) -> float:
+    """Return the seconds from the first connection that was begun until the last was settled."""
+    return max(each.completed for each in arrivals) - min(each.begun for each in arrivals)
 
 
 def _with_set_up(report: Report, use: ServerUse) -> Report:
@@ -115,22 +160,55 @@ def _with_set_up(report: Report, use: ServerUse) -> Report:
     )
 
 
-def _with_deliveries(report: Report, results: Sequence[Result], use: ServerUse | None) -> Report:
+def _with_load(report: Report, results: Sequence[Result], use: ServerUse | None) -> Report:
     seconds = max(result.seconds for result in results)
-    deliveries = sum(result.delivered for result in results)
-    cpu = use.cpu_stop - use.cpu_start if use is not None else 0.0
+    rate = _rate(sum(result.delivered for result in results), seconds, use)
+    report = msgspec.structs.replace(
+        _with_time(report, seconds, results, use),
+        publications_per_second=sum(result.published for result in results) / seconds,
+        latency=_latency(results),
+    )
+    if report.counted == "acknowledgements":
+        return msgspec.structs.replace(report, acknowledgements=rate)
+    return msgspec.structs.replace(
+        report,
+        deliveries=rate.count,
+        deliveries_per_second=rate.per_second,
+        deliveries_per_cpu_second=rate.per_cpu_second,
+        cpu_microseconds_per_delivery=rate.cpu_microseconds_each,
+    )
+
+
+def _with_recoveries(report: Report, results: Sequence[Result], use: ServerUse | None) -> Report:
+    seconds = _span([result.return_ for result in results])
+    rate = _rate(sum(result.return_.count for result in results), seconds, use)
+    live = sum(result.delivered for result in results)  # nobody published: it came twice
+    return msgspec.structs.replace(
+        _with_time(report, seconds, results, use),
+        recoveries=rate,
+        out_of_order=report.out_of_order + live,
+    )
+
+
+def _with_time(
+    report: Report, seconds: float, results: Sequence[Result], use: ServerUse | None
+) -> Report:
+    """Say how long it was measured, and how busy everybody was."""
     return msgspec.structs.replace(
         report,
         seconds=seconds,
-        deliveries=deliveries,
-        deliveries_per_second=deliveries / seconds,
-        publications_per_second=sum(result.published for result in results) / seconds,
-        deliveries_per_cpu_second=_ratio(deliveries, cpu),
-        cpu_microseconds_per_delivery=_ratio(cpu * 1e6, deliveries),
-        server_busy=cpu / seconds if use is not None else None,
+        server_busy=_cpu(use) / seconds if use is not None else None,
         generator_busy=max(result.cpu_seconds / result.seconds for result in results),
-        latency=_latency(results),
     )
+
+
+def _rate(count: int, seconds: float, use: ServerUse | None) -> Rate:
+    cpu = _cpu(use)
+    return Rate(count, count / seconds, _ratio(count, cpu), _ratio(cpu * 1e6, count))
+
+
+def _cpu(use: ServerUse | None) -> float:
+    return use.cpu_stop - use.cpu_start if use is not None else 0.0
 
 
 def _latency(results: Sequence[Result]) -> Latency:
@@ -156,9 +234,11 @@ COLUMNS: tuple[Column, ...] = (
     ("clients/s", lambda report: report.connections_per_second, ",.0f"),
     ("CPU µs/client", lambda report: report.cpu_microseconds_per_connection, ".0f"),
     ("KiB/client", lambda report: report.kib_per_connection, ".1f"),
-    ("deliveries/s", lambda report: report.deliveries_per_second or None, ",.0f"),
-    ("/CPU s", lambda report: report.deliveries_per_cpu_second, ",.0f"),
-    ("CPU µs each", lambda report: report.cpu_microseconds_per_delivery, ".2f"),
+    ("counted", lambda report: report.counted if report.seconds else None, ""),
+    ("seconds", lambda report: report.seconds or None, ".2f"),
+    ("/s", lambda report: report.figure.per_second or None, ",.0f"),
+    ("/CPU s", lambda report: report.figure.per_cpu_second, ",.0f"),
+    ("CPU µs each", lambda report: report.figure.cpu_microseconds_each, ".2f"),
     ("server busy", lambda report: report.server_busy, ".0%"),
     ("load busy", lambda report: report.generator_busy or None, ".0%"),
     ("p50 ms", lambda report: report.latency.p50 if report.latency else None, ".2f"),
@@ -199,9 +279,9 @@ def remarks(report: Report) -> list[str]:
             "not those per second"
         )
     offered = report.rate * report.connections
-    if report.deliveries_per_second < 0.95 * offered:
+    if report.figure.per_second < 0.95 * offered:
         found.append(
-            f"overloaded: {offered:,.0f} deliveries a second were asked for; the latencies "
+            f"overloaded: {offered:,.0f} {report.counted} a second were asked for; the latencies "
             "say only how long the measurement was"
         )
     return [f"{report.scenario}: {remark}" for remark in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rooms.bench.coordinator import Watch, measure
 from rooms.bench.local import HOST, free_port, local_server, rooms_command
@@ -33,13 +33,21 @@ def measure_running(
         yield measure(plan, target, pid, watch)
 
 
-def measure_local(plans: Iterable[Plan], app: str | None, watch: Watch) -> Iterator[Report]:
+def measure_local(
+    plans: Iterable[Plan], app: str | None, watch: Watch, options: Sequence[str] = ()
+) -> Iterator[Report]:
     """Start a server for each plan, measure it and end it.
+
+    Args:
+        plans: What to measure.
+        app: The application that is served; None for the built-in chat.
+        watch: Is told how it goes.
+        options: More of ``rooms serve``'s options.
 
     Raises:
         BenchError: The server did not start, or the measurement could not be made.
     """
     for plan in plans:
         port = free_port()
-        with local_server(rooms_command(port, app), port, pin=plan.pin) as pid:
+        with local_server(rooms_command(port, app, options), port, pin=plan.pin) as pid:
             yield measure(plan, resolve(f"ws://{HOST}:{port}"), pid, watch)

@@ -10,7 +10,10 @@ from rooms.bench.plan import Plan
 class RoomShare(Struct, frozen=True):
     """What one worker has of a room.
 
+    Where every client publishes, each has a share of its own, though their rooms may be the same.
+
     Attributes:
+        room: Its number; names are given round robin where there are more shares than rooms.
         publisher: The worker whose first member publishes.
         sharing: How many workers have members of this room.
     """
@@ -27,14 +30,15 @@ def divide(plan: Plan) -> list[list[RoomShare]]:
     Rooms stay whole when there are enough of them; otherwise each is split among all workers.
     """
     shares: list[list[RoomShare]] = [[] for _ in range(plan.workers)]
-    for room in range(plan.rooms):
+    total = plan.connections // plan.publishers
+    for room in range(plan.publishers):
         owner = room % plan.workers
-        if plan.rooms >= plan.workers:
-            shares[owner].append(RoomShare(room, plan.members, owner, 1))
+        if plan.publishers >= plan.workers:
+            shares[owner].append(RoomShare(room, total, owner, 1))
             continue
-        sharing = min(plan.members, plan.workers)
+        sharing = min(total, plan.workers)
         for turn in range(sharing):
-            members = part(plan.members, sharing, turn)
+            members = part(total, sharing, turn)
             worker = (owner + turn) % plan.workers
             shares[worker].append(RoomShare(room, members, owner, sharing))
     return shares

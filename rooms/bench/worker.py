@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from rooms.bench.clients import Clients
 from rooms.bench.connection import Connection
-from rooms.bench.frames import client_frame, stamped_payload
+from rooms.bench.frames import client_frame, make_stamp, stamped_payload
 from rooms.bench.histogram import Histogram
 from rooms.bench.load import ClosedLoop, OpenLoop, Room
 from rooms.bench.messages import Completed, Failed, Order, Progress, Result
 from rooms.bench.plan import Plan
 from rooms.bench.poller import READ, open_poller
-from rooms.bench.protocols import PROTOCOLS
+from rooms.bench.protocols import PROTOCOLS, Returning
 from rooms.bench.shares import RoomShare
 from rooms.bench.target import Target
 
@@ -54,11 +54,12 @@ class Worker:
         self._inbox: Pipe[Any, Any] = assignment.inbox
         self._outboxes: list[Pipe[Any, Any]] = assignment.outboxes
         self._rooms = {share.room: Room(share) for share in assignment.shares}
-        self._protocol = PROTOCOLS[self._plan.protocol](self._plan.join, self._plan.request)
+        self._protocol = PROTOCOLS[self._plan.protocol](self._plan)
         self._poller = open_poller()
         self._clients = Clients(
             self._plan,
             assignment.target,
+            self._protocol,
             list(self._rooms.values()),
             self._index,
             self._poller,
@@ -117,6 +118,21 @@ class Worker:
         elif order is Order.STOP:
             self._running = False
             self._control.send(self._meter.result(self._clients))
+        else:
+            self._interrupt(order)
+
+    def _interrupt(self, order: Order) -> None:
+        """Carry out a step of being cut, missing something, and coming back for it."""
+        if order is Order.CUT:
+            self._clients.cut()
+        elif order is Order.MISS:
+            for room in self._rooms.values():
+                self._publish(room, [time.monotonic_ns()] * self._plan.missed)
+        elif order is Order.COME_BACK:
+            seen = {number: room.position for number, room in self._rooms.items() if room.position}
+            self._clients.come_back(Returning(self._plan, seen))
+            self._told_settled = False
+            self._meter.start()
 
     def _start_driving(self) -> None:
         self._driving = True
@@ -137,8 +153,10 @@ class Worker:
     def _publish(self, room: Room, times: list[int]) -> None:
         frames = []
         for due in times:
-            payload = stamped_payload(self._plan.size, due, room.published)
-            frames.append(client_frame(self._protocol.publication(room.share.room, payload)))
+            stamp = make_stamp(due, room.published)
+            payload = stamped_payload(self._plan.size, stamp)
+            text = self._protocol.publication(room.share.room, payload, stamp)
+            frames.append(client_frame(text))
             room.published += 1
         if room.publisher is not None and room.publisher.fileno() >= 0:
             self._clients.send(room.publisher, b"".join(frames))
@@ -206,7 +224,8 @@ class Meter:
         return Result(
             ready=clients.ready,
             dead=clients.dead,
-            set_up=(clients.begun, clients.completed),
+            set_up=clients.set_up,
+            return_=clients.return_,
             delivered=delivered - delivered0,
             published=published - published0,
             seconds=seconds - seconds0,

@@ -12,6 +12,7 @@ from rooms.bench.connection import Connection
 from rooms.bench.load import Room
 from rooms.bench.plan import Plan, make_plan
 from rooms.bench.poller import Poller, open_poller
+from rooms.bench.protocols import PROTOCOLS
 from rooms.bench.shares import divide
 from rooms.bench.target import Target, resolve
 from rooms.protocol.parser import FrameParser, Message
@@ -65,7 +66,15 @@ class Stage:
         self.poller: Poller = open_poller()
         self.rooms = [Room(share) for share in divide(self.plan)[0]]
         self.delivered: list[tuple[Connection, tuple[int, int]]] = []
-        self.clients = Clients(self.plan, self.target, self.rooms, 0, self.poller, self._deliver)
+        self.clients = Clients(
+            self.plan,
+            self.target,
+            PROTOCOLS[self.plan.protocol](self.plan),
+            self.rooms,
+            0,
+            self.poller,
+            self._deliver,
+        )
 
     def __enter__(self) -> Stage:
         return self

@@ -3,7 +3,7 @@
 import json
 
 from rooms.bench.connection import Connection
-from rooms.bench.frames import client_frame, stamped_payload
+from rooms.bench.frames import client_frame, make_stamp, stamped_payload
 from rooms.bench.load import Room
 from rooms.protocol.frames import PING, PONG, TEXT, close_frame, server_frame
 from tests.bench.fakes import SWITCHING, Peer, Stage
@@ -13,7 +13,7 @@ JOINED = server_frame(b'{"type":"reply","id":1,"room":"r0"}')
 
 def publication(number: int) -> bytes:
     """A delivery as a server sends it."""
-    return server_frame(stamped_payload(64, 1000 + number, number))
+    return server_frame(stamped_payload(64, make_stamp(1000 + number, number)))
 
 
 def test_a_client_upgrades_joins_and_is_ready() -> None:
@@ -26,7 +26,9 @@ def test_a_client_upgrades_joins_and_is_ready() -> None:
         peer.send(server_frame(b'{"type":"welcome"}') + JOINED)
         stage.until(lambda: stage.clients.ready == 1)
         assert stage.clients.settled
-        assert stage.clients.completed >= stage.clients.begun > 0
+        arrivals = stage.clients.set_up
+        assert arrivals.completed >= arrivals.begun > 0
+        assert arrivals.count == 1
 
 
 def test_the_request_is_an_opening_handshake_for_the_rooms_path() -> None:

@@ -12,7 +12,7 @@ import pytest
 from rooms.bench.coordinator import Crew
 from rooms.bench.errors import BenchError
 from rooms.bench.histogram import Histogram
-from rooms.bench.messages import Failed, Order, Progress, Result
+from rooms.bench.messages import Arrivals, Failed, Order, Progress, Result
 
 SECONDS = 5.0
 
@@ -50,7 +50,7 @@ def test_results_are_waited_for_from_every_worker(pipes: Pipes) -> None:
     crew = Crew([ours for ours, _ in pipes])
     for ready, (_, theirs) in enumerate(pipes):
         theirs.send(Progress(0, 0, 0))
-        theirs.send(Result(ready, 0, (0.0, 1.0), 0, 0, 1.0, 0.5, 0, Histogram(), {}))
+        theirs.send(Result(ready, 0, Arrivals(), 0, 0, 1.0, 0.5, 0, Histogram(), {}))
     assert sorted(result.ready for result in crew.results()) == [0, 1]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.bench.frames import client_frame, parse_chunk, stamped_payload
+from rooms.bench.frames import client_frame, make_stamp, parse_chunk, stamp_number, stamped_payload
 from rooms.protocol.frames import BINARY, CLOSE, PING, TEXT, close_frame, server_frame
 from rooms.protocol.parser import FrameParser
 
@@ -19,11 +19,11 @@ def test_the_server_reads_what_the_client_frames(size: int) -> None:
 
 def test_a_payload_has_the_size_that_was_asked_for() -> None:
     for size in (64, 128, 65536):
-        assert len(stamped_payload(size, 123, 4)) == size
+        assert len(stamped_payload(size, make_stamp(123, 4))) == size
 
 
 def test_a_frame_with_a_stamp_is_a_delivery() -> None:
-    payload = b'{"event":"m","payload":' + stamped_payload(128, 2**60, 77) + b"}"
+    payload = b'{"event":"m","payload":' + stamped_payload(128, make_stamp(2**60, 77)) + b"}"
     chunk = parse_chunk(server_frame(payload))
     assert chunk.stamps == [(2**60, 77)]
     assert chunk.others == []
@@ -43,7 +43,20 @@ def test_all_other_frames_are_kept_with_their_opcode() -> None:
 
 
 def test_a_stamp_in_a_control_frame_is_no_delivery() -> None:
-    assert parse_chunk(server_frame(stamped_payload(64, 1, 1), PING)).stamps == []
+    assert parse_chunk(server_frame(stamped_payload(64, make_stamp(1, 1)), PING)).stamps == []
+
+
+def test_only_what_holds_the_mark_is_a_delivery() -> None:
+    reply = server_frame(b'{"type":"reply","id":"' + make_stamp(9, 3) + b'"}')
+    other = server_frame(stamped_payload(64, make_stamp(9, 4)))
+    chunk = parse_chunk(reply + other, mark=b'"id":"stamp-')
+    assert chunk.stamps == [(9, 3)]
+    assert len(chunk.others) == 1
+    assert len(parse_chunk(reply + other, mark=b"").others) == 2
+
+
+def test_a_stamp_tells_its_number() -> None:
+    assert stamp_number(make_stamp(2**60, 77).decode()) == 77
 
 
 def test_a_masked_frame_is_a_violation_whatever_its_length() -> None:
@@ -65,7 +78,8 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
 )
 def test_chunks_of_any_size_hold_the_same_deliveries(sizes: list[int], cuts: list[int]) -> None:
     data = b"".join(
-        server_frame(stamped_payload(size, 5, number)) for number, size in enumerate(sizes)
+        server_frame(stamped_payload(size, make_stamp(5, number)))
+        for number, size in enumerate(sizes)
     )
     found, rest = [], b""
     for piece in pieces(data, cuts):

@@ -58,5 +58,24 @@ def test_with_other_connections_rooms_keep_their_size() -> None:
     assert make_plan("fan-out", connections=5000).rooms == 1
 
 
+def test_every_client_of_publish_publishes() -> None:
+    plan = make_plan("publish", rooms=20)
+    assert (plan.publishers, plan.members, plan.counted) == (200, 10, "acknowledgements")
+    assert make_plan("fan-out").publishers == 1
+    assert make_plan("recover").counted == "recoveries"
+
+
+def test_somebody_must_be_left_to_recover() -> None:
+    with pytest.raises(BenchError, match="one that is cut"):
+        make_plan("recover", connections=1)
+
+
+@pytest.mark.parametrize("change", [{"protocol": "plain"}, {"request": True}])
+@pytest.mark.parametrize("name", ["publish", "recover"])
+def test_what_takes_replies_takes_the_native_protocol(name: str, change: dict[str, object]) -> None:
+    with pytest.raises(BenchError, match=f"{name} needs the native protocol"):
+        make_plan(name, **change)
+
+
 def test_no_worker_is_without_a_connection() -> None:
     assert make_plan("fan-out", connections=2, workers=8).workers == 2

@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 def status(phase: str, dead: int = 0, pace: float = 0.0) -> Status:
     """Something to show."""
-    return Status("fan-out", phase, 1.25, 990, dead, 1000, pace)
+    return Status("fan-out", phase, 1.25, 990, dead, 1000, "deliveries", pace)
 
 
 def test_a_terminal_gets_one_line_again_and_again() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rooms.bench.histogram import Histogram
-from rooms.bench.messages import Result
+from rooms.bench.messages import Arrivals, Result
 from rooms.bench.plan import make_plan
 from rooms.bench.report import Report, ServerUse, make_report, remarks, report_table, reports_json
 
@@ -28,7 +28,7 @@ def result(delivered: int = 50_000, latency_ms: int = 4) -> Result:
     return Result(
         ready=500,
         dead=0,
-        set_up=(100.0, 102.0),
+        set_up=Arrivals(100.0, 102.0, 500),
         delivered=delivered,
         published=50,
         seconds=2.0,
@@ -80,6 +80,42 @@ def test_a_scenario_that_only_connects_has_no_deliveries() -> None:
     report = make_report(make_plan("storm"), [result()], USE)
     assert report.latency is None
     assert report.sound
+
+
+def test_acknowledgements_are_counted_instead_of_deliveries() -> None:
+    report = make_report(make_plan("publish", workers=2), [result(), result()], USE)
+    assert report.acknowledgements is not None
+    assert report.acknowledgements.count == 100_000
+    assert report.acknowledgements.per_second == 50_000
+    assert report.acknowledgements.per_cpu_second == 100_000
+    assert report.acknowledgements.cpu_microseconds_each == 10
+    assert report.deliveries == 0
+    assert report.sound
+    assert "acknowledgements" in report_table([report])
+
+
+def test_recoveries_are_timed_from_the_first_connection_to_the_last_that_is_done() -> None:
+    one, other = result(delivered=0), result(delivered=0)
+    one.return_, other.return_ = Arrivals(200.0, 201.0, 600), Arrivals(200.5, 202.0, 400)
+    report = make_report(make_plan("recover", workers=2), [one, other], USE)
+    assert report.seconds == 2
+    assert report.recoveries is not None
+    assert report.recoveries.per_second == 500
+    assert report.recoveries.cpu_microseconds_each == 1000
+    assert report.latency is None
+    assert report.sound
+
+
+def test_what_comes_twice_to_those_who_came_back_is_not_sound() -> None:
+    twice = result(delivered=1)
+    twice.return_ = Arrivals(200.0, 201.0, 1000)
+    assert not make_report(make_plan("recover"), [twice], USE).sound
+
+
+def test_a_return_of_nobody_is_not_sound() -> None:
+    nobody = result(delivered=0)
+    nobody.return_ = Arrivals(200.0, 201.0, 0)
+    assert not make_report(make_plan("recover"), [nobody], USE).sound
 
 
 def test_a_measurement_that_lost_something_is_not_sound(report: Report) -> None:

@@ -29,15 +29,17 @@ def test_twenty_clients_get_everything_from_a_server_of_their_own() -> None:
 
 def test_a_running_server_is_measured_with_all_scenarios() -> None:
     plans = [short(name) for name in ("rooms", "echo", "storm", "idle")]
-    plans.append(short("rate", rate=20.0))
+    plans += [short("rate", rate=20.0), short("recover")]
     port = free_port()
     with local_server(rooms_command(port), port) as pid:
         url = f"ws://127.0.0.1:{port}/ws"
         found = list(measure_running(plans, url, remote=False, pid=pid, watch=lambda _: None))
-    assert [report.scenario for report in found] == ["rooms", "echo", "storm", "idle", "rate"]
+    assert [report.scenario for report in found] == [plan.scenario for plan in plans]
     assert all(report.sound and report.ready == 20 for report in found)
     assert found[1].deliveries > 0
     assert found[3].deliveries == 0
+    assert found[-1].recoveries is not None
+    assert found[-1].recoveries.count == 19
 
 
 def test_the_process_of_a_running_server_is_found() -> None:
@@ -52,7 +54,7 @@ def test_the_process_of_a_running_server_is_found() -> None:
 
 def test_when_nobody_gets_in_the_reason_is_told() -> None:
     url = f"ws://127.0.0.1:{free_port()}/ws"
-    with pytest.raises(BenchError, match=r"20 of 20 clients did not get in: .*refused"):
+    with pytest.raises(BenchError, match=r"20 of 20 clients did not get in, .*refused"):
         list(measure_running([short("fan-out")], url, remote=False, pid=None, watch=print))
 
 

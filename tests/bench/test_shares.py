@@ -20,6 +20,12 @@ def test_a_lone_room_is_split_among_all_workers() -> None:
     assert shares == [[RoomShare(0, members, 0, 3)] for members in (4, 3, 3)]
 
 
+def test_where_everybody_publishes_each_has_a_share() -> None:
+    shares = divide(make_plan("publish", connections=5, rooms=2, workers=2))
+    assert [[share.room for share in each] for each in shares] == [[0, 2], [1, 3]]
+    assert all(share.members == 1 for each in shares for share in each)
+
+
 @given(
     connections=st.integers(min_value=1, max_value=60),
     rooms=st.integers(min_value=1, max_value=12),

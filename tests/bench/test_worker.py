@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import threading
 from collections.abc import Iterator
@@ -15,14 +16,17 @@ from rooms.bench.plan import make_plan
 from rooms.bench.shares import divide
 from rooms.bench.worker import Assignment, Worker
 from rooms.protocol.frames import server_frame
-from tests.bench.fakes import SECONDS, Peer, Stage
+from tests.bench.fakes import SECONDS, SWITCHING, Peer, Stage
+
+PLAIN = {"protocol": "plain"}
+JOINED = server_frame(b'{"type":"reply","id":1,"position":["e",0]}')
 
 
 class Bench:
     """A worker in a thread, the coordinator's end of its pipe, and the server's side."""
 
     def __init__(self, stage: Stage, index: int, workers: int, **changes: Any) -> None:
-        plan = make_plan("fan-out", protocol="plain", workers=workers, **changes)
+        plan = make_plan(**{"scenario": "fan-out", "workers": workers, **PLAIN, **changes})
         self.control, theirs = multiprocessing.Pipe()
         self.boxes = [multiprocessing.Pipe(duplex=False) for _ in range(workers)]
         assignment = Assignment(
@@ -80,10 +84,19 @@ def connect(running: Bench, stage: Stage, count: int) -> list[Peer]:
     for _ in range(count):
         peer = stage.accept()
         peer.request()
-        peer.send(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        peer.send(SWITCHING)
         peers.append(peer)
     running.hear_ready(count)
     return peers
+
+
+def join(stage: Stage, reply: bytes = JOINED) -> Peer:
+    """Let one of the worker's clients into its room; returns the server's end."""
+    peer = stage.accept()
+    peer.request()
+    peer.send(SWITCHING + reply)
+    peer.messages()
+    return peer
 
 
 def numbers(texts: list[bytes]) -> list[int]:
@@ -159,6 +172,45 @@ def test_another_worker_tells_the_publishers_what_its_members_have() -> None:
         member.send(server_frame(b'{"stamp":"stamp-%016x%08x"}' % (1, 0)))
         assert running.boxes[0][0].poll(SECONDS)
         assert running.boxes[0][0].recv() == Completed(room=0, worker=1, publications=1)
+
+
+def test_a_publication_is_done_when_it_is_acknowledged() -> None:
+    with bench(scenario="publish", protocol="native", connections=1) as (running, stage):
+        running.control.send(Order.CONNECT)
+        peer = join(stage)
+        running.control.send(Order.DRIVE)
+        ((_, text),) = peer.messages()
+        peer.send(server_frame(text))  # its delivery to the publisher is not counted
+        peer.send(server_frame(b'{"type":"reply","id":"%b"}' % json.loads(text)["id"].encode()))
+        ((_, text),) = peer.messages()
+        assert numbers([text]) == [1]
+        running.control.send(Order.STOP)
+        result: Result = running.hear(Result)
+    assert (result.delivered, result.out_of_order) == (1, 0)
+
+
+def test_a_worker_publishes_what_the_others_miss_and_lets_them_come_back() -> None:
+    changes: dict[str, Any] = {
+        "scenario": "recover",
+        "protocol": "native",
+        "connections": 2,
+        "missed": 1,
+    }
+    with bench(**changes) as (running, stage):
+        running.control.send(Order.CONNECT)
+        publisher, other = join(stage), join(stage)
+        running.hear_ready(2)
+        running.control.send(Order.CUT)
+        assert other.socket.recv(100) == b""
+        running.control.send(Order.MISS)
+        ((_, text),) = publisher.messages()
+        running.control.send(Order.COME_BACK)
+        missed = b'{"type":"reply","id":1,"recovered":true,"missed":[%b]}' % text
+        join(stage, server_frame(missed))
+        running.hear_ready(2)
+        running.control.send(Order.STOP)
+        result: Result = running.hear(Result)
+    assert (result.ready, result.dead, result.return_.count) == (2, 0, 1)
 
 
 def test_a_worker_ends_when_its_coordinator_is_gone() -> None:

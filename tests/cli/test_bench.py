@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rooms.bench.local import free_port
 from rooms.bench.plan import SCENARIOS
 from rooms.cli.bench import NAMES
 
@@ -48,8 +49,24 @@ def test_a_table_is_printed_and_progress_goes_to_standard_error() -> None:
 
 
 def test_json_is_all_that_is_on_standard_output_when_asked_for() -> None:
-    said = bench("storm", "idle", "--json", *SHORT)
-    assert [report["scenario"] for report in json.loads(said.stdout)] == ["storm", "idle"]
+    said = bench("storm", "publish", "--json", *SHORT)
+    storm, publish = json.loads(said.stdout)
+    assert (storm["scenario"], publish["scenario"]) == ("storm", "publish")
+    assert publish["acknowledgements"]["count"] > 0
+
+
+def test_what_a_server_without_history_cannot_tell_is_lost() -> None:
+    said = bench("recover", "--history", "0", "--broker", "memory://", *SHORT)
+    assert said.returncode == 1
+    assert "recover: 4 x what was missed is lost: too_old" in said.stderr
+    assert said.stdout.split()[-2:] == ["4", "0"]
+
+
+def test_without_a_name_only_what_the_protocol_can_do_is_measured() -> None:
+    url = f"ws://127.0.0.1:{free_port()}"
+    said = bench("--protocol", "plain", "--url", url, *SHORT)
+    assert said.returncode == 2
+    assert "5 of 5 clients did not get in" in said.stderr
 
 
 @pytest.mark.parametrize(
@@ -57,6 +74,7 @@ def test_json_is_all_that_is_on_standard_output_when_asked_for() -> None:
     [
         (("--url", "http://127.0.0.1/"), "is not a WebSocket URL"),
         (("--url", "ws://192.0.2.1/"), "another machine"),
+        (("--url", "ws://127.0.0.1/", "--history", "0"), "a server that is started here"),
         (("--duration", "9999"), "duration must be between"),
         (("--app", "no_such_module"), "The server did not start"),
     ],
