@@ -22,10 +22,15 @@ TYPING = "typing/"
 """Who types in a room is told in the room of that name with this before it, and not kept."""
 
 
-def chat_app() -> App:
-    """Return a new chat: guests pick a name, and events of members reach their rooms."""
+def chat_app(history: int | None = KEPT_MESSAGES, ttl: float | None = KEPT_SECONDS) -> App:
+    """Return a new chat: guests pick a name, and events of members reach their rooms.
+
+    Args:
+        history: Publications that are kept of a room; None leaves that to the settings.
+        ttl: Seconds for which each is kept; None leaves that to the settings.
+    """
     app = App(relay=True, guests=True)
-    app.rooms("#", history=KEPT_MESSAGES, ttl=KEPT_SECONDS)
+    app.rooms("#", history=history, ttl=ttl)
     app.rooms(TYPING + "#", history=0)
 
     @app.on("rooms")

@@ -18,9 +18,13 @@ SECRETS = frozenset({"admin_token"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
+ForwardedHeader = Literal["x-forwarded-for", "forwarded"]
+MetricsAccess = Literal["token", "open", "off"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+CountOrOff = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+Rate = Annotated[float, Meta(ge=0, le=1e12)]
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,17 +35,35 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Port = 8000
+    reuse_port: bool = False
     certfile: str = ""
     keyfile: str = ""
     admin_token: str = ""
     admin_token_file: str = ""
-    broker: str = "memory://"
+    metrics: MetricsAccess = "token"
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"
     origins: tuple[str, ...] = ()
+    broker: str = "memory://"
+    broker_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
     message_bytes: Count = 65536
     rooms_per_client: Count = 128
     filters_per_client: Count = 32
+    fragments_per_message: Count = 1024
+    connections: CountOrOff = 0
+    connections_per_address: CountOrOff = 1000
+    connections_per_user: CountOrOff = 100
+    handshakes_per_address: Rate = 50
+    pending_handshakes: Count = 2048
+    lag_seconds: Seconds = 1
+    trusted_proxies: tuple[str, ...] = ()
+    forwarded_header: ForwardedHeader = "x-forwarded-for"
+    proxy_protocol: bool = False
+    rate_messages: Rate = 500
+    rate_bytes: Rate = 4 * 1024 * 1024
+    rate_joins: Rate = 50
+    rate_burst_seconds: Annotated[float, Meta(ge=1, le=3600)] = 5
+    headers_per_request: Count = 128
     head_bytes: Count = 16384
     head_seconds: Seconds = 10
     ping_seconds: Seconds = 25
@@ -54,10 +76,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     recovery_bytes: Count = 512 * 1024
     outbox_bytes: Count = 1024 * 1024
     outbox_writes: Count = 1024
+    write_seconds: Seconds = 20
     inbox_messages: Count = 64
     errors_in_a_row: Count = 20
     close_seconds: Seconds = 5
     disconnected_seconds: Seconds = 5
+    drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 5
     grace_seconds: Seconds = 10
 
     def __repr__(self) -> str:

@@ -24,9 +24,13 @@ class RequestError(RoomsError):
 
     Args:
         message: One sentence for the developer of the client: what happened and what to do.
+
+    Attributes:
+        retry_after: Seconds after which the same may succeed; None where it will not.
     """
 
     code: ClassVar[str] = "bad_request"
+    retry_after: float | None = None
     id: int | str | None = None  # of the command that failed, where only the decoder knew it
 
     def __init__(self, message: str = "") -> None:
@@ -68,6 +72,20 @@ class LimitExceeded(RequestError):
     """A limit of this server is reached."""
 
     code = "limit_exceeded"
+
+
+class RateLimited(RequestError):
+    """Commands came too fast; wait before the next.
+
+    Args:
+        retry_after: Seconds to be quiet, so that the next is taken.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, message: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ReservedName(RequestError):
@@ -131,6 +149,7 @@ class Unavailable(RequestError):
     """The server cannot do that for the moment; try again."""
 
     code = "unavailable"
+    retry_after = 1.0
 
 
 class Internal(RequestError):
@@ -231,6 +250,13 @@ class NoPong(Disconnect):
     default_reason = "no pong"
 
 
+class TooManyRequests(Disconnect):
+    """The client went on as fast as before after it was told to wait."""
+
+    close_code = 3013
+    default_reason = "too many requests"
+
+
 class BadRequest(Disconnect):
     """The client does not speak the protocol."""
 
@@ -243,6 +269,13 @@ class Forced(Disconnect):
 
     close_code = 3503
     default_reason = "disconnected by the server"
+
+
+class ConnectionLimit(Disconnect):
+    """The user has as many connections as one may have."""
+
+    close_code = 3504
+    default_reason = "too many connections of this user"
 
 
 class TooManyErrors(Disconnect):

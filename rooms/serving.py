@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import secrets
 import socket
 import ssl
@@ -17,17 +15,17 @@ import trio
 
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
-from rooms.errors import ConfigError, ShuttingDown
+from rooms.errors import ConfigError
 from rooms.server.app import App
 from rooms.server.door import Door
+from rooms.server.drain import Drain
 from rooms.server.listen import Listener
 from rooms.server.node import Node
+from rooms.server.reload import Changes, merge
+from rooms.server.sockets import open_socket
 
 if TYPE_CHECKING:
     from rooms.http.server import HttpServer
-
-BACKLOG = 4096
-"""Connections that may wait to be accepted; the kernel has its own limit too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,18 @@ class Server:
     """A running server.
 
     Attributes:
-        settings: As they hold, the token of the admin API included.
+        host: The address that it listens on.
     """
 
     node: Node
     listener: Listener
-    settings: Settings
+    host: str
+    _drain: Drain
+
+    @property
+    def settings(self) -> Settings:
+        """As they hold, the token of the admin API included."""
+        return self.node.settings
 
     @property
     def port(self) -> int:
@@ -50,74 +54,107 @@ class Server:
     @property
     def url(self) -> str:
         """Where a browser on this machine finds it."""
-        scheme, host = "https" if self.settings.tls else "http", self.settings.host
+        scheme, host = "https" if self.settings.tls else "http", self.host
         shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
         return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{self.port}"
+
+    async def drain(self) -> None:
+        """Take nobody in, send all clients away over ``drain_seconds``, finish what is under way.
+
+        For servers that are restarted while many clients are connected: each client is told how
+        long to stay away, so that they do not all come back in the same second.  Then leave the
+        block of `serve`.
+        """
+        await self._drain.run()
+
+    def abandon(self) -> None:
+        """Have `drain`, and the end of the block of `serve`, wait for nobody any more."""
+        self._drain.abandon()
+
+    def reload(self, settings: Settings) -> Changes:
+        """Take over what can be changed while the server runs; certificates are read anew.
+
+        Raises:
+            ConfigError: A certificate, the token file or a trusted proxy cannot be used; nothing
+                has changed.
+        """
+        wanted = _with_token(settings, self.settings.admin_token)
+        settings, changes = merge(self.settings, wanted)
+        tls = _tls_context(settings)
+        self.node.admission.configure(settings)
+        self.listener.tls = tls
+        self.node.settings = settings
+        return changes
 
 
 @asynccontextmanager
 async def serve(
-    app: App, settings: Settings | None = None, *, chat_page: bool = False, http: bool = True
+    app: App,
+    settings: Settings | None = None,
+    *,
+    chat_page: bool = False,
+    http: bool = True,
+    sock: socket.socket | None = None,
 ) -> AsyncIterator[Server]:
     """Serve ``app`` while the block runs; leaving the block says goodbye to every client.
 
     Args:
         chat_page: Serve the built-in chat's page at ``/``.
         http: Serve pages and the admin API beside the WebSockets.
+        sock: Listen on this TCP socket, which somebody else may listen on too, instead of the
+            settings' host and port; it is closed at the end.
 
     Raises:
         ConfigError: The port is taken, or the broker, a certificate or a token file cannot be used.
     """
     settings = _with_token(settings or Settings())
     tls = _tls_context(settings)
-    sock = _bind(settings.host, settings.port)
+    inherited = sock is not None
+    sock = sock or open_socket(settings.host, settings.port, shared=settings.reuse_port)
+    host = sock.getsockname()[0] if inherited else settings.host
     with sock:
         async with AsyncExitStack() as stack:
-            broker = make_broker(settings.broker)
+            broker = make_broker(settings.broker, settings.broker_seconds)
             node = await stack.enter_async_context(app.running(settings, broker))
             pages: HttpServer | None = None
             if http:
-                pages = await stack.enter_async_context(_pages(app, settings, chat_page))
-            listener = Listener(Door(node, None if pages is None else pages.handle), sock, tls)
+                pages = await stack.enter_async_context(_pages(app, node, chat_page))
+            door = Door(node, None if pages is None else pages.handle)
+            listener = Listener(door, sock, tls, inherited=inherited)
+            drain = Drain(
+                node,
+                listener,
+                None if pages is None else pages.stop,
+                replaced=inherited or settings.reuse_port,
+            )
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(listener.run)
             try:
-                yield Server(node, listener, settings)
+                yield Server(node, listener, host, drain)
             finally:
-                await _stop(node, listener, pages, settings.grace_seconds)
+                await drain.end()
                 nursery.cancel_scope.cancel()
 
 
-async def _stop(node: Node, listener: Listener, pages: HttpServer | None, grace: float) -> None:
-    """Accept no more, say goodbye to all, and wait for them, but never longer than ``grace``."""
-    node.draining = True
-    listener.stop()
-    with trio.move_on_after(grace, shield=True):
-        for session in list(node.sessions.values()):
-            session.end(ShuttingDown())
-        if pages is not None:
-            await pages.stop(grace)
-        await node.idle()
-    for session in node.sessions.values():
-        if session.goodbye is not None:
-            session.goodbye.cancel()
-
-
 @asynccontextmanager
-async def _pages(app: App, settings: Settings, chat_page: bool) -> AsyncIterator[HttpServer]:
+async def _pages(app: App, node: Node, chat_page: bool) -> AsyncIterator[HttpServer]:
     from rooms.http.server import open_http
     from rooms.http.site import create_site
 
+    settings = node.settings
     site = create_site(app, settings, chat=chat_page)
     async with open_http(site, tls=settings.tls, grace=settings.grace_seconds) as server:
         yield server
 
 
-def _with_token(settings: Settings) -> Settings:
-    """Return the settings with a token for the admin API: given, from its file, or new."""
+def _with_token(settings: Settings, default: str = "") -> Settings:
+    """Return the settings with a token for the admin API: given, from its file, or ``default``.
+
+    Without a default it is a new one.
+    """
     if settings.admin_token:
         return settings
-    token = secrets.token_urlsafe(24)
+    token = default or secrets.token_urlsafe(24)
     if settings.admin_token_file:
         try:
             with open(settings.admin_token_file, encoding="utf-8") as file:
@@ -144,27 +181,3 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
         names = " and ".join(filter(None, [settings.certfile, settings.keyfile]))
         raise ConfigError(f"The certificate in {names} cannot be used: {error}.") from None
     return context
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        ConfigError: The address cannot be had.
-    """
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"{port} is not a port: choose 0 to 65535.")
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise ConfigError(_bind_trouble(host, port, error)) from None
-
-
-def _bind_trouble(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken: stop what uses it or choose another --port."
-    if error.errno == errno.EACCES:
-        return f"Port {port} may not be used by this user: choose one above 1023."
-    detail = os.strerror(error.errno) if error.errno else str(error)
-    return f"Cannot listen on {host}:{port}: {detail}."

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rooms import errors
+from rooms.http.metrics import PREFIX
+from rooms.server.counters import METRICS
+from rooms.server.readings import READINGS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -36,3 +40,19 @@ def rows() -> Iterator[str]:
 @pytest.mark.parametrize("row", list(rows()))
 def test_the_protocol_lists_every_code(row: str) -> None:
     assert f"\n{row}\n" in (DOCS / "protocol.md").read_text(encoding="utf-8")
+
+
+def metric_rows() -> Iterator[str]:
+    for name, metric in METRICS.items():
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        yield f"| `{PREFIX}{name}_total` | {labels} | {metric.help} |"
+    for name, reading in READINGS.items():
+        suffix = "_total" if reading.kind == "counter" else ""
+        yield f"| `{PREFIX}{name}{suffix}` | {reading.kind} | {reading.help} |"
+    yield f"| `{PREFIX}build_info` | info | `version`: of the package that runs. |"
+
+
+def test_the_metrics_are_listed_all_and_no_others() -> None:
+    lines = (DOCS / "metrics.md").read_text(encoding="utf-8").splitlines()
+    listed = [line for line in lines if re.fullmatch(rf"\| `{PREFIX}\w+` \| .*", line)]
+    assert listed == list(metric_rows())

@@ -38,6 +38,7 @@ CONFINED = {
     "quart": "http/",
     "quart_trio": "http/",
     "hypercorn": "http/",
+    "prometheus_client": "http/",
 }
 
 # A pure module gets time, randomness and ids as arguments, and never waits.

@@ -53,3 +53,16 @@ def test_json_is_one_object_a_line_and_less_than_the_level_is_not_written(
     entry = json.loads(line)
     assert entry["event"] == "seen\nstill the same line"
     assert (entry["level"], entry["client"]) == ("warning", "c1")
+
+
+def test_the_level_can_change_where_a_logger_is_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("warning", "json")
+    log = structlog.get_logger("rooms")
+    log.info("unseen")
+    logs.set_level("debug")
+    log.debug("seen")
+    logs.set_level("error")
+    log.warning("unseen")
+    structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "seen"

@@ -21,6 +21,7 @@ TRIO_SLEEPS = {"trio.sleep", "trio.sleep_until"}
 CATCH_ALL = {
     "server/dispatch.py": "an application's handler may raise anything, and has error handlers",
     "server/listen.py": "what one connection raises reaches no other",
+    "server/tasks.py": "what a task of a handler raises ends with it",
     "server/session.py": "the ladder: every error becomes an answer or the end of one session",
     "http/connection.py": "what one connection raises reaches no other",
     "http/server.py": "what one request raises reaches no other",

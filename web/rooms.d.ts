@@ -90,9 +90,16 @@ export interface HistoryPage {
 
 /**
  * Why something may be missing: the server has lost count ("epoch_changed"), keeps it no more
- * ("too_old"), has too much of it to tell ("too_many"), or has left something out ("skipped").
+ * ("too_old"), has too much of it to tell ("too_many"), has left something out ("skipped"), or has
+ * dropped it because this client reads too slowly ("dropped").
  */
-export type GapReason = "epoch_changed" | "too_old" | "too_many" | "skipped";
+export type GapReason = "epoch_changed" | "too_old" | "too_many" | "skipped" | "dropped";
+
+export interface Gap {
+  reason: GapReason;
+  /** How many events were "dropped". */
+  count?: number;
+}
 
 export interface Reply {
   id: number;
@@ -147,8 +154,10 @@ export interface Options {
  * "unknown_outcome" or "limit_exceeded".
  */
 export class RoomsError extends Error {
-  constructor(code: string, message: string);
+  constructor(code: string, message: string, retryAfter?: number);
   readonly code: string;
+  /** Milliseconds to wait before the next try, if the server says. */
+  readonly retryAfter?: number;
 }
 
 /** Open a connection to `url`, which may be relative to the page. */
@@ -209,7 +218,8 @@ export class Client {
    * Hear the live events of all rooms that `filter` names, joined or not.
    *
    * The filter goes by the rules of MQTT: `news/+`, `news/#`. Settles when the server has agreed,
-   * with a function that stops it. What is missed while there is no connection is not told.
+   * with a function that stops it. What is missed while there is no connection, or because this
+   * client reads too slowly, is not told.
    */
   subscribe<Payload = unknown>(
     filter: string,
@@ -249,8 +259,8 @@ export interface Room {
   /** Hear that everything that was missed has been delivered, and how many events that were. */
   onRecovered(listener: (recovery: { missed: number }) => void): Unlisten;
   /** Hear that something may be missing, before what comes after it. */
-  onGap(listener: (gap: { reason: GapReason }) => void): Unlisten;
-  /** Hear the error when the server refuses to take us back in. */
+  onGap(listener: (gap: Gap) => void): Unlisten;
+  /** Hear the error when the server refuses to take us back in, and not only for the moment. */
   onRefused(listener: (error: RoomsError) => void): Unlisten;
   /**
    * Become a member, and again after each reconnect until `leave`.
@@ -265,7 +275,8 @@ export interface Room {
    * Publish an event; the promise is the reply, with the event's position.
    *
    * Without a connection it waits for one, and when the answer is lost the event is sent again
-   * with the same key, so that it is published once. It fails with
+   * with the same key, so that it is published once. When the server asks to wait, it waits, and
+   * what is sent after it waits behind it. It fails with
    *
    * - "disconnected": there was no connection in time, nothing was published;
    * - "timeout": it was sent, but nobody answered in time;
@@ -273,6 +284,7 @@ export interface Room {
    *   keys are known for a user, or for one connection of somebody who has not signed in, and as
    *   long as the server keeps count of the room;
    * - "limit_exceeded": too many events wait already;
+   * - "rate_limited" or "unavailable": the server asks to wait longer than there is time;
    * - the server's own code: it was refused.
    *
    * An application's handler sees an event that is sent again once more, with the same `ctx.key`.

@@ -15,17 +15,17 @@
  * runs under Node too.
  */
 
-import { RoomsError, disconnected, failure, timedOut } from "./rooms/errors.js";
+import { RoomsError, disconnected, failure, isPassing, timedOut } from "./rooms/errors.js";
 import { Filters } from "./rooms/filters.js";
 import { Listeners } from "./rooms/listeners.js";
 import { randomText } from "./rooms/random.js";
-import { mayReconnect, reconnectDelay } from "./rooms/reconnect.js";
+import { askedDelay, leastDelay, mayReconnect, reconnectDelay } from "./rooms/reconnect.js";
 import { Room } from "./rooms/room.js";
 
 export { RoomsError, mayReconnect, randomText, reconnectDelay };
 
 const OPEN = 1; // WebSocket.OPEN; the class that is given need not have the constant
-const PASSING_ERRORS = new Set(["disconnected", "timeout", "rate_limited", "internal"]);
+const PASSING_CODES = new Set(["disconnected", "timeout", "internal"]);
 const NO_ANSWER = 3012;
 
 const DEFAULTS = {
@@ -201,7 +201,7 @@ export class Client {
   }
 
   #refused(error) {
-    if (PASSING_ERRORS.has(error.code)) this.#drop(NO_ANSWER, error.message);
+    if (PASSING_CODES.has(error.code) || isPassing(error)) this.#drop(NO_ANSWER, error.message);
     else this.#end(1000, "sign-in failed", error);
   }
 
@@ -248,7 +248,8 @@ export class Client {
     }
     const { timers, stableAfter } = this.options;
     if (this.state === "open" && timers.now() - this.#openedAt >= stableAfter) this.#attempt = 0;
-    const delay = reconnectDelay(this.#attempt++, this.options);
+    const wait = askedDelay(reason) ?? reconnectDelay(this.#attempt++, this.options);
+    const delay = Math.max(wait, leastDelay(code));
     this.#detach(disconnected());
     this.#setTimer(() => this.connect(), delay);
     this.#setState("waiting", { code, reason, delay });

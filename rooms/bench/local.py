@@ -22,10 +22,15 @@ STOP_SECONDS = 10.0
 
 
 def rooms_command(port: int, app: str | None = None, options: Sequence[str] = ()) -> list[str]:
-    """Return the command that serves an app, or the built-in chat, with this Python."""
+    """Return the command that serves an app, or the built-in chat, with this Python.
+
+    It limits no rates: a measurement goes as fast as it can.
+    """
     served = [app] if app else []
     quiet = ("--log-level", "warning")
-    return [sys.executable, "-m", "rooms", "serve", *served, "--port", str(port), *quiet, *options]
+    unlimited = ("--rate-messages", "0", "--rate-bytes", "0")
+    command = [sys.executable, "-m", "rooms", "serve", *served, "--port", str(port)]
+    return [*command, *quiet, *unlimited, *options]
 
 
 def free_port() -> int:

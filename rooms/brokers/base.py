@@ -26,6 +26,10 @@ KEYS = 100_000
 """The most keys that are remembered; then the oldest are forgotten early."""
 
 
+KEYS_EACH = 10_000
+"""The most keys of one publisher that are remembered; a key's first line says whose it is."""
+
+
 def retain_nothing(room: str) -> Retention:
     """Keep no history."""
     return NOTHING

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from rooms.brokers.base import KEY_SECONDS, KEYS
+from collections import OrderedDict
+
+from rooms.brokers.base import KEY_SECONDS, KEYS, KEYS_EACH
 from rooms.protocol.commands import Position
+
+Named = tuple[str, str]
+"""A room, and a key whose first line says whose it is."""
 
 
 class Keys:
@@ -11,11 +16,15 @@ class Keys:
 
     Args:
         limit: The most that are remembered; then the oldest are forgotten early.
+        each: The most of one publisher: nobody can have the keys of all others forgotten.
     """
 
-    def __init__(self, limit: int = KEYS) -> None:
+    def __init__(self, limit: int = KEYS, each: int = KEYS_EACH) -> None:
         self._limit = limit
-        self._positions: dict[tuple[str, str], tuple[float, Position]] = {}  # the oldest first
+        self._each = each
+        # The oldest first; a plain dict walks over all that was dropped to find its first.
+        self._positions: OrderedDict[Named, tuple[float, Position]] = OrderedDict()
+        self._of: dict[str, OrderedDict[Named, None]] = {}
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -27,15 +36,32 @@ class Keys:
 
     def remember(self, room: str, key: str, position: Position, now: float) -> None:
         """Note a publication; ``now`` never goes back."""
-        self._positions.pop((room, key), None)
-        self._positions[room, key] = (now, position)
+        named = (room, key)
+        if named in self._positions:
+            self._drop(named)
+        self._positions[named] = (now, position)
+        own = self._of.setdefault(_publisher(named), OrderedDict())
+        own[named] = None
+        if len(own) > self._each:
+            self._drop(next(iter(own)))
         self.forget(now)
 
     def forget(self, now: float) -> None:
         """Drop what is too old or too much."""
-        positions = self._positions
-        while positions:
-            oldest = next(iter(positions))
-            if len(positions) <= self._limit and now - positions[oldest][0] < KEY_SECONDS:
+        while self._positions:
+            oldest, (at, _) = next(iter(self._positions.items()))
+            if len(self._positions) <= self._limit and now - at < KEY_SECONDS:
                 return
-            del positions[oldest]
+            self._drop(oldest)
+
+    def _drop(self, named: Named) -> None:
+        del self._positions[named]
+        publisher = _publisher(named)
+        own = self._of[publisher]
+        del own[named]
+        if not own:
+            del self._of[publisher]
+
+
+def _publisher(named: Named) -> str:
+    return named[1].partition("\n")[0]

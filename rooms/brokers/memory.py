@@ -126,8 +126,10 @@ class MemoryBroker(Broker):
 
     def _unheard(self, room: str) -> Stream:
         """Return the stream of a room where nobody is; it stays if it is to be kept."""
-        stream = self._idle.get(room)
-        if stream is None:
+        stream = self._idle.pop(room, None)
+        if stream is not None:
+            self._idle[room] = stream  # the last to go again
+        else:
             position = Position(f"{self._life}.{next(self._epochs)}", 0)
             stream = Stream(room, position, self._retain(room))
             self._rest(stream)

@@ -20,6 +20,9 @@ from rooms.protocol.commands import Origin, Position
 HEADS = 100_000
 """The most rooms of which memory holds where they stand; the file holds it of all."""
 
+PROBE_BYTES = 256 * 1024
+"""What must fit on a disk that was full before publications are stored again."""
+
 FIRST_LOOK_SECONDS = 60
 """When a new room is looked after for the first time."""
 
@@ -137,9 +140,12 @@ class Store:
             self._unsaved.pop(room, None)
 
     def probe(self) -> None:
-        """Write something that changes nothing."""
+        """Write something of the size of a batch, and take it back: a page may still fit."""
         with transaction(self._db):
-            self._db.execute("UPDATE server SET boot = boot")
+            self._db.execute("CREATE TABLE IF NOT EXISTS probe (filling BLOB)")
+            self._db.execute("INSERT INTO probe VALUES (zeroblob(?))", [PROBE_BYTES])
+        with transaction(self._db):
+            self._db.execute("DROP TABLE probe")
 
     def _load(self, room: str) -> _Head:
         """Return where a room stands that memory does not know; a new one is not yet saved."""

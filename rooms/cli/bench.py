@@ -20,9 +20,6 @@ NAMES = ("fan-out", "rooms", "echo", "storm", "idle", "rate", "publish", "recove
 NATIVE = frozenset({"publish", "recover"})
 """Scenarios that take the replies of the native protocol."""
 
-RELAY = "rooms.cli.relay"
-"""What is served where --history shall hold: the chat keeps what it likes."""
-
 LOST = 1
 CANNOT = 2
 
@@ -83,8 +80,7 @@ def bench(
     recover  1,000 clients of a room are cut and miss 100 messages; how soon do all have them?
 
     Without SCENARIO all are run.  Without --url a server is started for each, and ended after it:
-    the built-in chat, or --app; with --history an app that only relays, as the chat keeps as much
-    as it likes.  To recover takes a server that keeps what was missed.
+    the built-in chat, or --app.  To recover takes a server that keeps what was missed.
 
     Exit code 1 means that clients or deliveries were lost.
     """
@@ -96,8 +92,7 @@ def bench(
     try:
         plans = _plans(scenarios or _possible(changes), changes, started=url is None)
         options = _server_options(broker, history)
-        served = RELAY if app is None and history is not None else app
-        reports = list(_measure(plans, progress, url, served, options, remote, pid))
+        reports = list(_measure(plans, progress, url, app, options, remote, pid))
     except BenchError as error:
         progress.close()
         click.echo(f"rooms bench: {error}", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -14,6 +14,9 @@ from rooms.config import FILE_NAME, Loaded, Settings, load
 from rooms.errors import ConfigError
 
 if TYPE_CHECKING:
+    import socket
+
+    from rooms.server.app import App
     from rooms.serving import Server
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,17 +24,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 HELP = {
     "host": "Address to listen on.",
     "port": "Port to listen on; 0 takes any that is free.",
+    "reuse_port": "Share the port with other servers, so that a new one can take over.",
     "certfile": "Certificate chain (PEM): the port then speaks TLS.",
     "keyfile": "Private key (PEM), if it is not in the certificate's file.",
     "admin_token": "Bearer token of the admin API; without one it is made and printed.",
     "admin_token_file": "File that holds the admin token.",
-    "broker": "Where rooms are kept: memory:// or, to outlive the server, sqlite:///FILE.",
+    "metrics": "Who may read /metrics: token (who has the admin token), open (anybody) or off.",
     "log_level": "Least level that is logged: debug, info, warning or error.",
     "log_format": "How logs look: console or json.",
     "origins": "Other origins whose pages may connect, separated by commas.",
+    "broker": "Where rooms are kept: memory:// or, to outlive the server, sqlite:///FILE.",
+    "broker_seconds": "Time to wait at start for a broker's file that another server still has.",
     "message_bytes": "Largest message a client may send.",
     "rooms_per_client": "Most rooms one connection may be in.",
     "filters_per_client": "Most filters one connection may subscribe to.",
+    "fragments_per_message": "Most fragments of one message.",
+    "connections": "Most connections; 0 takes as many as file descriptors allow.",
+    "connections_per_address": "Most connections of one address or IPv6 /64; 0 sets no limit.",
+    "connections_per_user": "Most connections of one user; 0 sets no limit.",
+    "handshakes_per_address": "New connections a second of one address; 0 sets no limit.",
+    "pending_handshakes": "Most connections that have not asked for anything yet.",
+    "lag_seconds": "Lateness of the event loop from which on no WebSocket is let in.",
+    "trusted_proxies": "Addresses and networks of proxies whose word counts, by commas.",
+    "forwarded_header": "Where they name the client: x-forwarded-for or forwarded.",
+    "proxy_protocol": "Whether they begin each connection with a PROXY protocol header.",
+    "rate_messages": "Messages a second that one connection may send; 0 sets no limit.",
+    "rate_bytes": "Bytes a second that one connection may send; 0 sets no limit.",
+    "rate_joins": "Rooms a second that one connection may join; 0 sets no limit.",
+    "rate_burst_seconds": "Seconds' worth of a rate that may come at once.",
+    "headers_per_request": "Most headers of a request.",
     "head_bytes": "Largest request head.",
     "head_seconds": "Time a client has for its request and handshake.",
     "ping_seconds": "Time between two pings of a connection.",
@@ -44,21 +65,40 @@ HELP = {
     "recovery_bytes": "Most bytes of payloads that it is told then.",
     "outbox_bytes": "Most bytes that wait for one client before it is cut off as too slow.",
     "outbox_writes": "Most writes that wait for one client.",
+    "write_seconds": "A client that takes nothing of what waits for it so long is cut.",
     "inbox_messages": "Most messages of one client that wait for its handlers.",
     "errors_in_a_row": "Mistakes without a valid message between them that end a connection.",
     "close_seconds": "Time a client has for the closing handshake.",
     "disconnected_seconds": "Time the `disconnected` handlers have.",
-    "grace_seconds": "Time for goodbyes when the server stops.",
+    "drain_seconds": "Time over which many clients are sent away when the server is terminated.",
+    "grace_seconds": "Time for what is under way, and for goodbyes, when the server stops.",
 }
+
+
+class Run(NamedTuple):
+    """What a server is started with.
+
+    Attributes:
+        chat: Whether it is the built-in chat, with its page.
+        sock: The socket that it was handed over, if it was.
+    """
+
+    flags: dict[str, Any]
+    loaded: Loaded
+    chat: bool
+    sock: socket.socket | None
 
 
 def setting_options(command: F) -> F:
     """Add an option for every setting, by the same name."""
     for field in reversed(msgspec.structs.fields(Settings)):
         option = "--" + field.name.replace("_", "-")
-        default = ",".join(field.default) if field.name == "origins" else field.default
+        default = ",".join(field.default) if field.default == () else field.default
         shown = f" [default: {default}]" if default != "" else ""
-        command = click.option(option, metavar="VALUE", help=HELP[field.name] + shown)(command)
+        switch: dict[str, Any] = {"metavar": "VALUE"}
+        if field.type is bool:
+            switch, shown = {"is_flag": True, "default": None}, ""
+        command = click.option(option, help=HELP[field.name] + shown, **switch)(command)
     return command
 
 
@@ -70,6 +110,9 @@ def serve(application: str | None, **flags: Any) -> None:
 
     Every option can also be set in rooms.toml or as ROOMS_… in the environment: --log-level is
     log_level there and ROOMS_LOG_LEVEL here.
+
+    SIGTERM sends clients away over --drain-seconds and finishes what is under way, Ctrl-C stops
+    quickly, and the second signal at once.  SIGHUP loads the settings and certificates again.
     """
     try:
         _serve(application, flags)
@@ -82,15 +125,29 @@ def _serve(application: str | None, flags: dict[str, Any]) -> None:
     import trio
 
     from rooms import logs
-    from rooms.chat import chat_app
     from rooms.cli.load import load_app
+    from rooms.server.descriptors import raise_descriptors
+    from rooms.server.sockets import inherited_socket
 
     file = Path(FILE_NAME)
     loaded = load(flags, os.environ, file if file.exists() else None)
     logs.configure(loaded.settings.log_level, loaded.settings.log_format)
-    app = load_app(application) if application else chat_app()
+    app = load_app(application) if application else _chat(loaded)
+    raise_descriptors()
     _tune_garbage_collector()
-    trio.run(_run, app, loaded, application is None, strict_exception_groups=True)
+    run = Run(flags, loaded, application is None, inherited_socket(os.environ))
+    trio.run(_run, app, run, strict_exception_groups=True)
+
+
+def _chat(loaded: Loaded) -> App:
+    """Return the built-in chat; what an operator says of its history outweighs its own wish."""
+    from rooms.chat import KEPT_MESSAGES, KEPT_SECONDS, chat_app
+
+    said = loaded.sources
+    return chat_app(
+        None if "history_messages" in said else KEPT_MESSAGES,
+        None if "history_seconds" in said else KEPT_SECONDS,
+    )
 
 
 def _tune_garbage_collector() -> None:
@@ -106,18 +163,28 @@ def _tune_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _run(app: Any, loaded: Loaded, chat_page: bool) -> None:
-    import signal
-
+async def _run(app: Any, run: Run) -> None:
     import trio
 
+    from rooms.cli.reload import reloader
+    from rooms.cli.signals import Signals, dies_with_terminal, handled
     from rooms.serving import serve as serve_app
 
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with serve_app(app, loaded.settings, chat_page=chat_page) as server:
-            _announce(server, loaded, chat_page)
-            async for _ in signals:
-                break
+    obedient = Signals(reloader(run.flags, Path(FILE_NAME)), bound=dies_with_terminal())
+    settings = run.loaded.settings
+    mistake: ConfigError | None = None
+    with trio.open_signal_receiver(*handled()) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(obedient.obey, signals, nursery.cancel_scope)
+            try:
+                async with serve_app(app, settings, chat_page=run.chat, sock=run.sock) as server:
+                    _announce(server, run.loaded, run.chat)
+                    await obedient.watch(server)
+            except ConfigError as error:  # the nursery would make a group of it
+                mistake = error
+            nursery.cancel_scope.cancel()
+    if mistake is not None:
+        raise mistake
 
 
 def _announce(server: Server, loaded: Loaded, chat_page: bool) -> None:

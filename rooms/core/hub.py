@@ -10,6 +10,7 @@ from rooms.core.filters import FilterTree
 from rooms.core.outgoing import Outgoing
 from rooms.core.presence import Changes, PresenceMode
 from rooms.core.room import Listener, Member, Room
+from rooms.core.slow import SlowRule, portion_of
 from rooms.core.tick import Tick
 from rooms.errors import AlreadyJoined, NotMember
 from rooms.protocol.commands import Position, PresenceChange, Publication
@@ -27,13 +28,18 @@ class Hub:
 
     Args:
         presence: Says of what the members of a room are told.
+        slow: Says what happens to a room's messages for those who do not read them.
     """
 
     def __init__(
-        self, tick: Tick, presence: Callable[[str], PresenceMode] = lambda room: "users"
+        self,
+        tick: Tick,
+        presence: Callable[[str], PresenceMode] = lambda room: "users",
+        slow: Callable[[str], SlowRule | None] = lambda room: None,
     ) -> None:
         self.tick = tick
         self._presence = presence
+        self._slow = slow
         self.rooms: dict[str, Room] = {}
         self.changed_rosters: dict[Room, None] = {}
         self._followers: FilterTree[dict[Member, None]] = FilterTree()
@@ -42,7 +48,8 @@ class Hub:
         """Return the room, new at ``position`` if nobody here was in it."""
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = Room(name, position, self._presence(name))
+            room = Room(name, position, self._presence(name), self._slow(name))
+            self.rooms[name] = room
         return room
 
     def release(self, room: Room) -> bool:
@@ -111,6 +118,7 @@ class Hub:
             return  # on its way since before the room was opened: who joins has been told of it
         room.position = position
         if room.members:
+            self.tick.size += len(publication.payload)
             self.tick.publish(room, Outgoing(publication))
         if room.listeners:
             for listener in tuple(room.listeners):
@@ -133,13 +141,14 @@ class Hub:
 
     def _tell_followers(self, room: Room | None, publication: Publication) -> None:
         """Tell everybody who follows the room, once, and nobody who is in it."""
-        outgoing = Outgoing(publication)
+        outgoing, rule = Outgoing(publication), self._slow(publication.room)
+        portion = None if rule is None else portion_of(publication.room, rule, [outgoing])
         found: dict[Member, None] = {}
         for followers in self._followers.match(publication.room):
             found |= followers
         for member in found:
             if room is None or member not in room:
-                self.tick.send(member, outgoing.frame(member.dialect))
+                self.tick.send(member, outgoing.frame(member.dialect), portion)
 
     def tell_presence(self) -> None:
         """Tell the members of every room whose users changed, once."""

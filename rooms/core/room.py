@@ -7,6 +7,7 @@ from typing import Protocol
 
 from rooms.core.outgoing import Outgoing
 from rooms.core.presence import PresenceMode, Roster
+from rooms.core.slow import Portion, SlowRule
 from rooms.protocol.commands import Position, Publication
 from rooms.protocol.dialects.base import Dialect
 
@@ -14,6 +15,12 @@ NOWHERE = Position("", 0)
 """Where a room stands before the broker has said it."""
 
 Listener = Callable[[Publication], None]
+
+
+class Write(Protocol):
+    """Writes whole frames to one client, after all that came before; see `Member`."""
+
+    def __call__(self, frames: bytes, portion: Portion | None = None, /) -> None: ...
 
 
 class Member(Protocol):
@@ -25,7 +32,13 @@ class Member(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
-    def write(self, frames: bytes) -> None: ...
+    def write(self, frames: bytes, portion: Portion | None = None, /) -> None:
+        """Write whole frames, after all that came before.
+
+        Args:
+            portion: What of a room is in them, if the room has a rule for slow members.
+        """
+        ...
 
 
 class Room:
@@ -36,17 +49,25 @@ class Room:
             after.
         pending: What was published in this tick.
         position: Of the last publication that was delivered here.
+        slow: What was said of members that do not read, if anything was.
     """
 
-    __slots__ = ("listeners", "members", "name", "pending", "position", "roster")
+    __slots__ = ("listeners", "members", "name", "pending", "position", "roster", "slow")
 
-    def __init__(self, name: str, position: Position, presence: PresenceMode = "users") -> None:
+    def __init__(
+        self,
+        name: str,
+        position: Position,
+        presence: PresenceMode = "users",
+        slow: SlowRule | None = None,
+    ) -> None:
         self.name = name
         self.position = position
         self.members: dict[Dialect, dict[Member, int]] = {}
         self.listeners: list[Listener] = []
         self.roster = Roster(presence)
         self.pending: list[Outgoing] = []
+        self.slow = slow
 
     def __repr__(self) -> str:
         return f"<Room {self.name!r}, {len(self)} members>"

@@ -61,6 +61,9 @@ class AdminApi:
         problem = self._app.node.broker.problem
         if problem is not None:
             raise ApiError(503, "not_ready", f"Publications cannot be stored: {problem}.")
+        if self._app.node.overloaded:
+            message = f"This server is {self._app.node.lag.seconds:.1f} seconds late: too busy."
+            raise ApiError(503, "not_ready", message)
         return json_response({"status": "ready"})
 
     async def info(self) -> Response:
@@ -73,6 +76,8 @@ class AdminApi:
             "uptime": time.time() - self._started_at,
             "rooms": len(self._app.room_names),
             "clients": len(self._app.clients),
+            "connections": self._app.node.admission.connections,
+            "lag": round(self._app.node.lag.seconds, 4),
         }
         return json_response(content)
 
@@ -132,13 +137,13 @@ class AdminApi:
         return client
 
 
-def admin_api(site: QuartTrio, app: App, token: str) -> Blueprint:
-    """Return the admin API of ``app``, and make ``site`` ask for its ``token``.
+def admin_api(site: QuartTrio, app: App) -> Blueprint:
+    """Return the admin API of ``app``, and make ``site`` ask for the token of its settings.
 
     With an empty token nobody gets in; health and readiness are open.
     """
     site.url_map.converters["room"] = RoomName
-    site.before_request(_guard(token))
+    site.before_request(_guard(app))
     api = AdminApi(app)
     blueprint = Blueprint("admin", __name__, url_prefix=API_PREFIX)
     _add_reading(blueprint, api)
@@ -165,9 +170,10 @@ def _add_acting(blueprint: Blueprint, api: AdminApi) -> None:
     )
 
 
-def _guard(token: str) -> Callable[[], Any]:
+def _guard(app: App) -> Callable[[], Any]:
     async def guard() -> None:
         if is_api(request.path) and request.path not in OPEN_PATHS:
+            token = app.node.settings.admin_token  # it may change while the server runs
             check_token(request.headers.get("Authorization", ""), token)
 
     return guard

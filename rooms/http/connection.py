@@ -27,6 +27,9 @@ WRITE_SECONDS = 30.0
 GOODBYE_SECONDS = 1.0
 """How long a close may take, and how long a peer may go on sending what nobody reads."""
 
+FIRST_SECONDS = 0.1
+"""How long a connection is not idle, whatever it has sent."""
+
 _READ_BYTES = 65536
 
 log = structlog.get_logger("rooms.http")
@@ -89,6 +92,12 @@ class Http1Server(TCPServer):
         await super()._read_data()
         self._all_is_read = True
         await self.idle_task.stop()
+
+    async def _idle_timeout(self) -> None:
+        """End a connection that waits for a request: its first is there, so let it be read."""
+        if self.http1 is None:
+            await trio.sleep(FIRST_SECONDS)
+        await super()._idle_timeout()
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol asks for, but wait for no next request of a peer that has gone."""

@@ -1,4 +1,4 @@
-"""The web site of a server: the chat page, what browsers load, and the admin API."""
+"""The web site of a server: the chat page, what browsers load, the admin API and the metrics."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rooms.config import Settings
 from rooms.http.admin import admin_api
 from rooms.http.assets import web_root
 from rooms.http.errors import install_errors
+from rooms.http.metrics import MetricsPage
 from rooms.server.app import App
 
 CHAT_FOLDER = "chat/"
@@ -73,7 +74,7 @@ def create_site(
 
     Args:
         app: The rooms that the admin API shows and acts on.
-        settings: Whose token the admin API asks for, and how large its requests may be.
+        settings: How large requests may be.
         chat: Whether ``/`` is the built-in chat; without it there is no page.
         web: The folder of what browsers load; the package's own if not given.
     """
@@ -81,7 +82,9 @@ def create_site(
     site.config["MAX_CONTENT_LENGTH"] = settings.message_bytes + ENVELOPE_BYTES
     site.url_map.merge_slashes = False  # a room's name may hold any number of them
     install_errors(site)
-    site.register_blueprint(admin_api(site, app, settings.admin_token))
+    site.register_blueprint(admin_api(site, app))
+    page = MetricsPage(app)
+    site.add_url_rule("/metrics", view_func=page.show, provide_automatic_options=False)
     _add_assets(site, web or web_root(), chat=chat)
     site.after_request(_secure)
     return site

@@ -50,7 +50,12 @@ class RoomView(msgspec.Struct):
 
 
 class ClientView(msgspec.Struct):
-    """A connection."""
+    """A connection.
+
+    Attributes:
+        latency_ms: Of the last ping that was answered; null before the first.
+        waiting_bytes: How much waits for the client to read it.
+    """
 
     id: str
     user: UserView | None
@@ -58,6 +63,8 @@ class ClientView(msgspec.Struct):
     path: str
     rooms: list[str]
     connected_at: float
+    latency_ms: float | None
+    waiting_bytes: int
 
 
 def room_view(room: RoomHandle) -> RoomView:
@@ -75,6 +82,8 @@ def client_view(client: Client) -> ClientView:
         path=client.path,
         rooms=list(client.rooms),
         connected_at=client.connected_at,
+        latency_ms=None if client.latency is None else round(client.latency * 1000, 3),
+        waiting_bytes=client.waiting_bytes,
     )
 
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from rooms.errors import RequestError, Unrecoverable
+
 NULL = Raw(b"null")
 Id = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=64)]
 """A client's own number or text that ties a reply to its command."""
@@ -252,6 +254,21 @@ class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence", kw_o
     more: bool | UnsetType = UNSET
 
 
+class Dropped(Struct, frozen=True, tag_field="type", tag="dropped", kw_only=True):
+    """Messages of a room that this client did not get because it read too slowly.
+
+    Attributes:
+        count: How many publications.
+        position: Of the last one, so that they can be asked for in the room's history.
+        presence: Whether changes of presence were lost, too; list again to know them.
+    """
+
+    room: str
+    count: int
+    position: Position
+    presence: bool | UnsetType = UNSET
+
+
 class ErrorReply(Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
     """A command failed, or a frame could not be understood (then without id)."""
 
@@ -268,4 +285,25 @@ class PongReply(Struct, frozen=True, tag_field="type", tag="pong", kw_only=True)
     id: Id | UnsetType = UNSET
 
 
-Message = Welcome | Reply | Missed | Publication | Push | PresenceChange | ErrorReply | PongReply
+Message = (
+    Welcome
+    | Reply
+    | Missed
+    | Publication
+    | Push
+    | PresenceChange
+    | Dropped
+    | ErrorReply
+    | PongReply
+)
+
+
+def error_reply(error: RequestError, command_id: Id | None) -> ErrorReply:
+    """Return what the sender of a command that failed is told."""
+    return ErrorReply(
+        id=UNSET if command_id is None else command_id,
+        code=error.code,
+        message=error.message,
+        reason=error.reason if isinstance(error, Unrecoverable) else UNSET,
+        retry_after=UNSET if error.retry_after is None else error.retry_after,
+    )

@@ -43,9 +43,6 @@ def shorten(reason: str) -> str:
     return reason.encode("utf-8", "replace")[:CLOSE_REASON_BYTES].decode("utf-8", "ignore")
 
 
-PING_FRAME = server_frame(b"", PING)
-
-
 def plain_unmask(payload: bytes, key: bytes, /) -> bytes:
     """Return ``payload`` XORed with the 4-byte masking ``key`` (RFC 6455, section 5.3).
 

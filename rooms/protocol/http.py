@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote
 
 END_OF_HEAD = b"\r\n\r\n"
+HEADERS = 128
+"""Of a request, unless told otherwise; browsers send about twenty."""
+SUBPROTOCOLS = 32
+"""That a client may offer: they are kept as long as the connection, at ten times their size."""
+VERSIONS = ("HTTP/1.1", "HTTP/1.0")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110, section 5.6.2
 _METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ-")
 
 # Whoever reads the head after us might take a bare one for the end of a line (RFC 9112, 2.2).
@@ -18,11 +25,17 @@ class BadHead(Exception):
 
     Args:
         status: To answer with, or None where nothing can be answered.
+        reason: What to count it under; the name of the status, if not given.
+        retry_after: Seconds after which to try again, where that can help.
     """
 
-    def __init__(self, status: HTTPStatus | None) -> None:
+    def __init__(
+        self, status: HTTPStatus | None, reason: str = "", retry_after: int | None = None
+    ) -> None:
         super().__init__(status)
         self.status = status
+        self.reason = reason or ("no_http" if status is None else status.name.lower())
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +99,32 @@ def check_start(data: bytes) -> None:
         raise BadHead(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
 
 
-def parse_head(raw: bytes) -> RequestHead:
+def parse_head(raw: bytes, headers: int = HEADERS) -> RequestHead:
     """Return the head that ``raw``, which ends with an empty line, holds.
 
+    Args:
+        headers: The most that it may have.
+
     Raises:
-        BadHead: It is not well formed.
+        BadHead: It is not well formed, or has more headers or offers more subprotocols than any
+            client needs.
     """
     text = raw[: -len(END_OF_HEAD)].decode("latin-1")
     between = text.replace("\r\n", "")
     if any(character in between for character in _UNSAFE):
         raise BadHead(HTTPStatus.BAD_REQUEST)
     request_line, *lines = text.split("\r\n")
+    if len(lines) > headers:
+        raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     parts = request_line.split(" ")
-    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+    if len(parts) != 3 or parts[2] not in VERSIONS:
         raise BadHead(HTTPStatus.BAD_REQUEST)
     method, target, version = parts
     path, _, query = target.partition("?")
-    return RequestHead(raw, method, unquote(path), query, _headers(lines), version)
+    head = RequestHead(raw, method, unquote(path), query, _headers(lines), version)
+    if len(head.subprotocols) > SUBPROTOCOLS:
+        raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    return head
 
 
 def parse_headers(head: bytes) -> dict[str, str]:
@@ -120,7 +142,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
 
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or not name or name != name.strip():
+    if not colon or not _TOKEN(name):
         raise BadHead(HTTPStatus.BAD_REQUEST)
     return name.lower(), value.strip()
 
@@ -129,8 +151,14 @@ def _offers_upgrade(line: bytes) -> bool:
     return line.lower().startswith((b"upgrade:", b"http2-settings:"))
 
 
-def response(status: HTTPStatus, message: str = "") -> bytes:
-    """Return a whole answer in plain text that ends the connection."""
+def response(status: HTTPStatus, message: str = "", retry_after: int | None = None) -> bytes:
+    """Return a whole answer in plain text that ends the connection.
+
+    Args:
+        retry_after: Seconds after which the client may try again.
+    """
+    if retry_after is not None:
+        message = message or f"{status.phrase}: try again in {retry_after} seconds"
     body = (message or status.phrase).encode() + b"\n"
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
@@ -140,4 +168,6 @@ def response(status: HTTPStatus, message: str = "") -> bytes:
     )
     if status is HTTPStatus.UPGRADE_REQUIRED:
         head += "Sec-WebSocket-Version: 13\r\n"  # what would do (RFC 6455, section 4.4)
+    if retry_after is not None:
+        head += f"Retry-After: {retry_after}\r\n"
     return head.encode() + b"\r\n" + body

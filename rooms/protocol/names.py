@@ -42,11 +42,12 @@ def check_room(name: str) -> str:
     """Return ``name`` if it may name a room: as `check_name`, and free of ``+`` and ``#``.
 
     Raises:
-        InvalidName, ReservedName: As `check_name`, or it holds a wildcard (MQTT 5, 4.7.1).
+        InvalidName, ReservedName: As `check_name`, or it holds a wildcard (MQTT 5, 4.7.1), or is
+            not in its plain form.
     """
     if "+" in name or "#" in name:
         raise InvalidName("A room's name must not hold the wildcards + and #.")
-    return check_name(name)
+    return _check_plain(check_name(name))
 
 
 @lru_cache(maxsize=4096)
@@ -54,8 +55,25 @@ def check_event(name: str) -> str:
     """Return ``name`` if a client may send an event of that name.
 
     Raises:
-        InvalidName, ReservedName: As `check_name`, or it is one of `LIFECYCLE`.
+        InvalidName, ReservedName: As `check_name`, or it is one of `LIFECYCLE`, or is not in its
+            plain form.
     """
     if name in LIFECYCLE:
         raise ReservedName(f"The event {name!r} is fired by the server only.")
-    return check_name(name)
+    return _check_plain(check_name(name))
+
+
+def plain(name: str) -> str:
+    """Return ``name`` without its characters' variants of form (NFKC).
+
+    Names that differ only in that look alike: the ligature ``ﬁ`` is ``fi``, wide letters are
+    narrow ones.
+    """
+    return unicodedata.normalize("NFKC", name)
+
+
+def _check_plain(name: str) -> str:
+    """Return ``name``, an identifier, if there is no plainer one that looks like it."""
+    if plain(name) != name:
+        raise InvalidName(f"In Unicode's plain form (NFKC), write {plain(name)!r}.")
+    return name

@@ -3,7 +3,7 @@
 Nearly all that clients send is whole, masked, unfragmented data frames of moderate size.  Those
 are taken out here, in the *fast lane*.  Everything else (ping, close, fragments, every violation)
 goes on to a complete implementation of RFC 6455, in the *slow lane*, byte by byte as it came.  Only
-pongs go nowhere: a sign of life has done its work when it arrives.
+pongs do not: it is enough to know what the last one said.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _WHOLE = (FIN | TEXT, FIN | BINARY)
 _SMALLEST_FRAME = 6  # a header and a masking key
 _LENGTHS = {126: (8, 126), 127: (14, 65536)}
 """Of a length's marker: the bytes before the payload, the least that it may be used for."""
+FRAGMENTS = 1024
+"""Of one message; no client that is to be taken seriously comes near."""
 PIECE = 1024
 """Bytes that are looked at together once a frame has left the fast lane."""
 
@@ -44,30 +46,43 @@ class FrameParser:
 
     Args:
         message_bytes: A larger message is a violation.
+        fragments: Most fragments of one message; after the first that is too many, whatever comes
+            goes nowhere.
 
     Attributes:
         diverted: Whether anything but whole data frames has come since this was last reset.
+        slow_frames: How many frames that were no whole messages have come since then.
+        overrun: Whether a message came in too many fragments.
     """
 
     __slots__ = (
         "_buffer",
         "_dropping",
+        "_fragments",
+        "_fragments_left",
         "_lane",
         "_message_bytes",
         "_passing",
+        "_pong",
         "_slow",
         "_wanted",
         "diverted",
+        "overrun",
+        "slow_frames",
     )
 
-    def __init__(self, message_bytes: int) -> None:
+    def __init__(self, message_bytes: int, fragments: int = FRAGMENTS) -> None:
         self.diverted = False
+        self.overrun = False
+        self.slow_frames = 0
         self._message_bytes = message_bytes
+        self._fragments = self._fragments_left = fragments
         self._lane = Lane.FAST
         self._buffer = b""
         self._slow = bytearray()
         self._passing = 0  # bytes of a slow frame that are still to come
         self._dropping = False  # whether those bytes go nowhere
+        self._pong: bytes | None = None  # the last one's masking key and payload
         self._wanted = 0  # bytes that must be there before looking again pays
 
     @property
@@ -122,6 +137,11 @@ class FrameParser:
         del self._slow[:most]
         return slow
 
+    def take_pong(self) -> bytes | None:
+        """Return the payload of the last pong, once, or None if none has come."""
+        pong, self._pong = self._pong, None
+        return None if pong is None else unmask(pong[4:], pong[:4])
+
     def _sort_pieces(self) -> list[Message]:
         """Sort what is in the buffer, a small piece at a time.
 
@@ -131,6 +151,8 @@ class FrameParser:
         messages: list[Message] = []
         rest, self._buffer = self._buffer, b""
         for start in range(0, len(rest), PIECE):
+            if self.overrun:
+                break
             self._buffer += rest[start : start + PIECE]
             if len(self._buffer) >= self._wanted:
                 messages += self._sort()
@@ -201,10 +223,23 @@ class FrameParser:
         size = _frame_size(self._buffer)
         if size is None or (opcode > CLOSE and size > len(self._buffer)):
             return False  # `close` could not take half a ping back out of the slow lane
-        self._passing, self._dropping = size, opcode == PONG or self._lane is Lane.CLOSED
+        self.slow_frames += 1
         if opcode < CLOSE and self._lane is not Lane.CLOSED:
-            self._lane = Lane.HOLD if first & FIN else Lane.FRAGMENTS
+            self._begin_fragment(first, opcode)
+        self._passing, self._dropping = size, opcode == PONG or self._lane is Lane.CLOSED
+        if opcode == PONG:
+            self._pong = self._buffer[2:size]
         return True
+
+    def _begin_fragment(self, first: int, opcode: int) -> None:
+        if opcode != CONTINUATION:
+            self._fragments_left = self._fragments
+        self._fragments_left -= 1
+        self.overrun = self._fragments_left < 0
+        if self.overrun:
+            self._lane = Lane.CLOSED
+        else:
+            self._lane = Lane.HOLD if first & FIN else Lane.FRAGMENTS
 
     def _violates(self, first: int, second: int) -> bool:
         """Whether a header breaks RFC 6455, section 5.2, 5.4 or 5.5."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import zip_longest
 
 from rooms.errors import InvalidFilter
-from rooms.protocol.names import NAME_BYTES
+from rooms.protocol.names import NAME_BYTES, plain
 
 ONE_LEVEL = "+"
 REST = "#"
@@ -19,7 +19,7 @@ class Filter:
 
     Raises:
         InvalidFilter: A wildcard does not fill its level, ``#`` is not last, or the filter is
-            empty, too long or holds a control character.
+            empty, too long, not in its plain form (NFKC) or holds a control character.
     """
 
     __slots__ = ("levels", "text")
@@ -31,6 +31,8 @@ class Filter:
             raise InvalidFilter(f"A filter must be 1 to {NAME_BYTES} bytes long.")
         if not text.isprintable():
             raise InvalidFilter("A filter must be printable text.")
+        if plain(text) != text:  # it would name no room
+            raise InvalidFilter(f"In Unicode's plain form (NFKC), write {plain(text)!r}.")
         self._check_wildcards()
 
     def _check_wildcards(self) -> None:

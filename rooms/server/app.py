@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from rooms.brokers.base import Broker
 from rooms.config import Settings
 from rooms.core.presence import PresenceMode
+from rooms.core.slow import SlowPolicy
 from rooms.errors import RoomsError
 from rooms.protocol.names import check_event
 from rooms.server.client import Client
@@ -103,6 +104,7 @@ class App:
         history: int | None = None,
         ttl: float | None = None,
         presence: PresenceMode | None = None,
+        slow: SlowPolicy | None = None,
     ) -> None:
         """Say how the rooms that a filter names are kept: ``app.rooms("chat/#", history=1000)``.
 
@@ -114,12 +116,17 @@ class App:
             ttl: For how many seconds each is kept.
             presence: Of what members are told: ``"users"`` who come and go, ``"connections"`` of
                 each of those too, or ``"off"``: only how many users there are.
+            slow: What happens when messages do not fit into what may wait for a client that reads
+                too slowly: ``"disconnect"`` it, or ``"drop_oldest"`` or ``"drop_newest"`` of the
+                room's messages, and tell it how many it lost once it reads.
 
         Raises:
             InvalidFilter: ``rooms`` is not a filter.
-            ValueError: A number is out of its range, or ``presence`` is none of these words.
+            ValueError: A number is out of its range, or a word is none of these.
         """
-        self.options.add(room_options(rooms, history, ttl, presence))
+        if self._node is not None:
+            raise RoomsError("say app.rooms() before the app is served: rooms may be open now")
+        self.options.add(room_options(rooms, history, ttl, presence, slow))
 
     def include(self, other: App, prefix: str = "") -> None:
         """Take over the handlers of ``other``, with ``prefix`` before their events' names.

@@ -79,6 +79,16 @@ class Client:
         return self.handshake.path
 
     @property
+    def latency(self) -> float | None:
+        """Seconds from the last ping that was answered to its pong; None before the first."""
+        return self._session.latency
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the client to read it, beside what the system holds."""
+        return self._session.outbox.waiting_bytes
+
+    @property
     def rooms(self) -> list[str]:
         """The rooms that it is in, sorted."""
         return sorted(self._session.rooms)

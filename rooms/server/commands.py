@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from rooms.core.history import Page
 from rooms.core.room import Room
-from rooms.errors import Malformed, Unauthorized, Unrecoverable
+from rooms.errors import ConnectionLimit, Malformed, Unauthorized, Unrecoverable
 from rooms.protocol.commands import (
     Auth,
     Command,
@@ -50,6 +50,7 @@ async def perform(session: Session, command: Command) -> None:
 
 
 def _join_now(session: Session, command: Join) -> bool:
+    session.pace.check_join()
     membership.check_join(session, command.room)
     recovery = None
     try:
@@ -58,12 +59,14 @@ def _join_now(session: Session, command: Join) -> bool:
             _check_recovery(command, recovery)
         room = membership.join_now(session, command.room)
     except trio.WouldBlock:
+        session.pace.forget_join()
         return False
     _joined(session, command, room, recovery)
     return True
 
 
 async def _join(session: Session, command: Join) -> None:
+    session.pace.check_join()
     room = await membership.open_room(session, command.room)
     try:
         recovery = None
@@ -182,7 +185,11 @@ def _auth_now(session: Session, command: Auth) -> bool:
     if session.client.user is not None or session.rooms:
         raise Unauthorized("Sign in once, before joining a room.")
     user = session.node.guests.sign_in(command.name, command.secret)
-    session.sign_in(user)
+    try:
+        session.sign_in(user)
+    except ConnectionLimit:
+        session.node.guests.sign_out(user)
+        raise
     if command.id is not None:
         session.say(Reply(id=command.id, user=user))
     return True

@@ -22,6 +22,9 @@ from rooms.transports.websocket import WebSocket
 
 log = structlog.get_logger("rooms")
 
+FIRST_FREE_CODE = 3000
+"""The first close code that a peer may give any meaning to (RFC 6455, section 7.4.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -78,7 +81,8 @@ def _open_session(
         limit_bytes=settings.outbox_bytes,
         limit_writes=settings.outbox_writes,
         start=start,
-        overflow=session.end,
+        slow=session,
+        stalls=node.stalls,
     )
     session.write = session.outbox.write
     session.resume = stream.resume
@@ -91,8 +95,14 @@ def _open_session(
     return session, socket
 
 
+def _code_label(session: Session, reason: Disconnect) -> str:
+    """Return what the end of a connection is counted as; peers may say any of 2,000 numbers."""
+    known = session.reason is not None or reason.code < FIRST_FREE_CODE
+    return str(reason.code) if known else "other"
+
+
 def _note_end(session: Session, reason: Disconnect, seconds: float) -> None:
-    session.node.counters.add("disconnects", str(reason.code))
+    session.node.counters.add("disconnects", _code_label(session, reason))
     log.info(
         "disconnected",
         client=session.id,
@@ -117,16 +127,16 @@ async def _end(session: Session, socket: WebSocket, reason: Disconnect) -> None:
 
 async def _goodbye(session: Session, socket: WebSocket, reason: Disconnect, seconds: float) -> None:
     """Do the closing handshake as far as the peer takes part."""
-    try:
-        with trio.move_on_after(seconds):
-            async with trio.open_nursery() as nursery:
-                # the connection's may be cancelled
-                session.outbox.start = socket.start = nursery.start_soon
+    with trio.move_on_after(seconds):
+        async with trio.open_nursery() as nursery:
+            # the connection's may be cancelled
+            session.outbox.start = socket.start = nursery.start_soon
+            try:
                 await _say_goodbye(session, socket.stream, reason)
-                nursery.cancel_scope.cancel()
-    finally:
-        session.outbox.close()  # there is no nursery any more to start anything in
-        socket.stream.hang_up()
+            finally:  # while the nursery is open: in a closed one nothing can be started
+                session.outbox.close()
+                socket.stream.hang_up()
+            nursery.cancel_scope.cancel()
 
 
 async def _say_goodbye(session: Session, stream: FrameStream, reason: Disconnect) -> None:

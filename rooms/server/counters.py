@@ -45,6 +45,10 @@ class Counters:
         """Return a count; what was never counted is 0."""
         return self._counts.get((name, *labels), 0)
 
+    def total(self, name: str) -> int:
+        """Return the sum of a metric's counts, whatever their labels."""
+        return sum(count for (other, *_), count in self._counts.items() if other == name)
+
     def __iter__(self) -> Iterator[tuple[str, tuple[str, ...], int]]:
         """Yield each metric's name with its labels' values and its count."""
         for (name, *labels), count in self._counts.items():

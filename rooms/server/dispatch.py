@@ -39,7 +39,7 @@ def event_now(session: Session, command: SendEvent) -> bool:
         _answer(session, command, _call(_context(session, command, handler), handler))
         return True
     room = _relayed(session, command)
-    broker, key = session.node.broker, session.scoped_key(command)
+    broker, key = session.node.broker, _key(session, command)
     try:
         position = broker.publish_nowait(room, command.event, command.payload, session.origin, key)
     except trio.WouldBlock:
@@ -130,10 +130,16 @@ async def _handle(
 
 async def _relay(session: Session, command: SendEvent, room: str, ctx: Context[Any]) -> None:
     """Publish an event as it came; the innermost of the middleware's calls."""
-    broker, key = session.node.broker, session.scoped_key(command)
+    broker, key = session.node.broker, _key(session, command)
     position = await broker.publish(room, command.event, command.payload, session.origin, key)
     if command.id is not None:
         session.say(Reply(id=command.id, position=position))
+
+
+def _key(session: Session, command: SendEvent) -> str | None:
+    """Return the key of an event that is published as it came."""
+    key = session.scoped_key(command)
+    return None if key is None else f"{key}\n{command.event}"
 
 
 def _relayed(session: Session, command: SendEvent) -> str:

@@ -12,13 +12,14 @@ import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-import structlog
 import trio
 
 from rooms.protocol.dialects import choose
 from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
 from rooms.protocol.origin import origin_allowed
+from rooms.protocol.proxy import BadProxyHeader, client_behind, parse_proxy_header
+from rooms.server.admission import Visit
 from rooms.server.connection import Accepted, serve_websocket
 from rooms.server.node import Node
 from rooms.transports.base import Handshake, Link
@@ -33,8 +34,6 @@ ServeHttp = Callable[[trio.abc.Stream], Awaitable[None]]
 REFUSAL_SECONDS = 1.0
 """How long a client gets to read why it was refused."""
 
-log = structlog.get_logger("rooms")
-
 
 class Door:
     """Hands WebSocket upgrades to sessions and everything else to ``serve_http``.
@@ -42,41 +41,45 @@ class Door:
     Args:
         serve_http: Gets each stream whose first request is not a WebSocket's; it replays that
             request.  Without it such requests are answered 404.
+
+    Attributes:
+        admission: Says who gets to the door at all.
     """
 
     def __init__(self, node: Node, serve_http: ServeHttp | None = None) -> None:
         self._node = node
         self._serve_http = serve_http
+        self.admission = node.admission
 
-    def serve_socket(self, connection: socket.socket, remote: str) -> Awaitable[None]:
+    def serve_socket(self, connection: socket.socket, visit: Visit) -> Awaitable[None]:
         """Serve a connected, non-blocking socket; closing it is its owner's."""
         link = SocketLink(connection, self._node.poller)
-        return self._serve(link, remote, link.stream)
+        return self._serve(link, visit, link.stream)
 
-    async def serve_tls(self, connection: socket.socket, tls: ssl.SSLContext, remote: str) -> None:
+    def serve_tls(
+        self, connection: socket.socket, tls: ssl.SSLContext, visit: Visit
+    ) -> Awaitable[None]:
         """Serve a connected socket whose peer is to speak TLS."""
         link = TlsLink(SocketLink(connection, self._node.poller), tls)
-        try:
-            with trio.move_on_after(self._node.settings.head_seconds) as hurry:
-                await link.shake_hands()
-            if not hurry.cancelled_caught:
-                await self._serve(link, remote, lambda: LinkStream(link, connection))
-        finally:
-            await _close(link)
+        return self._serve(link, visit, lambda: LinkStream(link, connection))
 
-    def serve_stream(self, stream: trio.abc.Stream, remote: str) -> Awaitable[None]:
+    async def serve_stream(self, stream: trio.abc.Stream, remote: str) -> None:
         """Serve a connection that is any Trio stream, and close it."""
         link = StreamLink(stream)
-        return self._serve(link, remote, link.stream)
+        visit = self.admission.arrive_unlimited(remote)
+        try:
+            await self._serve(link, visit, link.stream)
+        finally:
+            self.admission.leave(visit)
 
     # Every coroutine that waits as long as the connection lasts costs a quarter of a kilobyte, so
     # there are few, and they hold nothing of the request.
 
     async def _serve(
-        self, link: Link, remote: str, open_stream: Callable[[], trio.abc.Stream]
+        self, link: Link, visit: Visit, open_stream: Callable[[], trio.abc.Stream]
     ) -> None:
         try:
-            opened = await self._open(link, remote)
+            opened = await self._open(link, visit)
             if isinstance(opened, Accepted):
                 await serve_websocket(self._node, opened)
             elif opened is not None and self._serve_http is not None:
@@ -84,77 +87,119 @@ class Door:
         finally:
             await _close(link)
 
-    async def _open(self, link: Link, remote: str) -> Accepted | bytes | None:
+    async def _open(self, link: Link, visit: Visit) -> Accepted | bytes | None:
         """Return a WebSocket, or a request to replay to ``serve_http``, or None if refused."""
         try:
-            with trio.move_on_after(self._node.settings.head_seconds):
-                return await self._answer(link, remote)
-            raise BadHead(HTTPStatus.REQUEST_TIMEOUT)
+            return await self._answer_in_time(link, visit)
         except BadHead as error:
-            log.debug("request refused", remote=remote, status=error.status)
+            if error is not visit.refusal:  # that one has been noted
+                self._node.refusals.note(error, visit.remote)
             await _refuse(link, error)
             return None
 
-    async def _answer(self, link: Link, remote: str) -> Accepted | bytes | None:
+    async def _answer_in_time(self, link: Link, visit: Visit) -> Accepted | bytes | None:
+        assert visit.scope is not None
+        try:
+            with visit.scope:
+                return await self._answer(link, visit)
+            raise visit.refusal or BadHead(HTTPStatus.REQUEST_TIMEOUT)
+        finally:
+            self.admission.opened(visit)
+
+    async def _answer(self, link: Link, visit: Visit) -> Accepted | bytes | None:
         """Read the first request and decide.
 
         Raises:
-            BadHead: It is malformed, too large or not for this server.
+            BadHead: It is malformed, too large or not for this server, or a limit is reached.
         """
-        raw, extra = await self._read_head(link)
-        head = parse_head(raw)
+        data = await self._secure(link, visit)
+        if visit.refusal is not None:
+            raise visit.refusal
+        raw, extra = await self._read_head(link, data)
+        head = parse_head(raw, self._node.settings.headers_per_request)
         if head.is_websocket:
-            return await self._accept(head, extra, link, remote)
+            return await self._accept(head, extra, link, visit)
         if self._serve_http is not None:
             return head.without_upgrade() + extra
         raise BadHead(HTTPStatus.NOT_FOUND)
 
-    async def _read_head(self, link: Link) -> tuple[bytes, bytes]:
+    async def _secure(self, link: Link, visit: Visit) -> bytes:
+        """Get what comes before a request out of the way; returns what was read of it already."""
+        if not isinstance(link, TlsLink):
+            return await self._read_proxy_header(link, visit)
+        await link.shake_hands(await self._read_proxy_header(link.inner, visit))
+        return b""
+
+    async def _read_proxy_header(self, link: Link, visit: Visit) -> bytes:
+        """Learn from a trusted proxy who the client is; returns what came behind that."""
         data = b""
+        if visit.proxy is None or not self._node.settings.proxy_protocol:
+            return data
+        try:
+            while (header := parse_proxy_header(data)) is None:
+                data += await _receive(link)
+        except BadProxyHeader as error:
+            raise BadHead(None, "proxy_protocol") from error
+        if header.source is not None:
+            self.admission.introduce(visit, header.source)
+        return data[header.size :]
+
+    async def _read_head(self, link: Link, data: bytes) -> tuple[bytes, bytes]:
         while (end := data.find(END_OF_HEAD)) < 0:
             if len(data) > self._node.settings.head_bytes:
                 raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            more = await link.receive_some()
-            if not more:
-                raise trio.BrokenResourceError("closed before its first request")
-            data += more
+            data += await _receive(link)
             check_start(data)
         end += len(END_OF_HEAD)
         if end > self._node.settings.head_bytes:
             raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return data[:end], data[end:]
 
-    async def _accept(self, head: RequestHead, extra: bytes, link: Link, remote: str) -> Accepted:
+    async def _accept(self, head: RequestHead, extra: bytes, link: Link, visit: Visit) -> Accepted:
         """Accept a WebSocket on a known path, from an origin that may.
 
         Raises:
             BadHead: It is refused; nothing of the application has run.
         """
+        self._look_behind_proxy(head, visit)
         chosen = choose(head.path, head.subprotocols)
         if chosen is None:
             raise BadHead(HTTPStatus.NOT_FOUND)
         if head.has_body:
             raise BadHead(HTTPStatus.BAD_REQUEST)
+        self._check_origin(head, visit.remote)
         if self._node.draining:
-            raise BadHead(HTTPStatus.SERVICE_UNAVAILABLE)
-        self._check_origin(head, remote)
+            raise self.admission.refusal("draining")
+        if self._node.overloaded:
+            raise self.admission.refusal("overload")
         dialect, subprotocol = chosen
-        message_bytes = self._node.settings.message_bytes
-        await link.send_all(accept_answer(head, subprotocol))
-        stream = FrameStream(link, message_bytes)
-        handshake = Handshake(head.path, head.query, head.raw, head.subprotocols, remote)
+        settings = self._node.settings
+        answer = accept_answer(head, subprotocol)
+        self.admission.opened(visit)
+        await link.send_all(answer)
+        stream = FrameStream(link, settings.message_bytes, settings.fragments_per_message)
+        handshake = Handshake(head.path, head.query, head.raw, head.subprotocols, visit.remote)
         return Accepted(stream, extra, handshake, dialect)
 
     def _check_origin(self, head: RequestHead, remote: str) -> None:
         origin, host = head.headers.get("origin"), head.headers.get("host", "")
         if not origin_allowed(origin, host, self._node.settings.origins):
-            log.warning(
-                "origin refused: add it to the setting `origins` to allow it",
-                origin=origin,
-                host=host,
-                remote=remote,
-            )
-            raise BadHead(HTTPStatus.FORBIDDEN)
+            raise self._node.refusals.of_origin(origin, host, remote)
+
+    def _look_behind_proxy(self, head: RequestHead, visit: Visit) -> None:
+        """Learn from the request's headers who the client is, if a trusted proxy wrote them."""
+        if visit.proxy is not None:
+            header = self._node.settings.forwarded_header
+            client = client_behind(visit.proxy, head.headers, header, self.admission.proxies)
+            self.admission.introduce(visit, client)
+
+
+async def _receive(link: Link) -> bytes:
+    """Return at least a byte."""
+    data = await link.receive_some()
+    if not data:
+        raise trio.BrokenResourceError("closed before its first request")
+    return data
 
 
 async def _refuse(link: Link, error: BadHead) -> None:
@@ -162,7 +207,7 @@ async def _refuse(link: Link, error: BadHead) -> None:
     if error.status is None:
         return
     with trio.move_on_after(REFUSAL_SECONDS), contextlib.suppress(trio.BrokenResourceError):
-        await link.send_all(response(error.status))
+        await link.send_all(response(error.status, retry_after=error.retry_after))
         await link.finish()
 
 

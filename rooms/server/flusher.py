@@ -11,12 +11,13 @@ class Flusher:
     """Flushes a tick; at most one flush is under way, so every client's order holds.
 
     Attributes:
+        tick: What is flushed.
         batching: Set while a batch of input is handled whose end flushes anyway.
     """
 
     def __init__(self, tick: Tick) -> None:
         self.batching = False
-        self._tick = tick
+        self.tick = tick
         self._flushing = False
         self._lot = trio.lowlevel.ParkingLot()
         tick.wake = self._wake
@@ -24,7 +25,7 @@ class Flusher:
     async def run(self) -> None:
         """Flush whenever something waits, one scheduler round after it began to wait."""
         while True:
-            if self._flushing or not self._tick.waiting:
+            if self._flushing or not self.tick.waiting:
                 await self._lot.park()  # a flush under way goes on until nothing waits
             await self.flush()
 
@@ -34,8 +35,8 @@ class Flusher:
             return
         self._flushing = True
         try:
-            while self._tick.waiting:
-                for _ in self._tick.flush():
+            while self.tick.waiting:
+                for _ in self.tick.flush():
                     await trio.lowlevel.checkpoint()
         finally:
             self._flushing = False

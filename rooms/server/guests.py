@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rooms.errors import InvalidName, NameTaken, ReservedName, Unauthorized
 from rooms.protocol.commands import User
-from rooms.protocol.names import check_name
+from rooms.protocol.names import check_name, plain
 
 _CLIENT_ID = re.compile(r"c\d+", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ class Guests:
         self._held: dict[str, _Held] = {}
 
     def sign_in(self, name: str, secret: str) -> User:
-        """Return the user of that name; letters' case makes no difference.
+        """Return the user of that name; neither letters' case nor form makes a difference.
 
         Raises:
             InvalidName, ReservedName: As `check_name`, or it looks like a client's id.
@@ -47,7 +47,7 @@ class Guests:
         if name != name.strip():
             raise InvalidName("A name must not begin or end with a space.")
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-        held = self._held.setdefault(name.casefold(), _Held(User(name, name), digest))
+        held = self._held.setdefault(_key(name), _Held(User(name, name), digest))
         if not hmac.compare_digest(held.digest, digest):
             raise NameTaken(f"Somebody else is {name!r} at the moment; choose another name.")
         held.connections += 1
@@ -55,7 +55,12 @@ class Guests:
 
     def sign_out(self, user: User) -> None:
         """Note that one connection of ``user`` is gone."""
-        held = self._held[user.id.casefold()]
+        held = self._held[_key(user.id)]
         held.connections -= 1
         if not held.connections:
-            del self._held[user.id.casefold()]
+            del self._held[_key(user.id)]
+
+
+def _key(name: str) -> str:
+    """Return what is the same for names that look alike (Unicode 16, section 3.13, D146)."""
+    return plain(plain(name).casefold())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
@@ -16,12 +17,17 @@ from rooms.core.history import Retention
 from rooms.core.hub import Hub
 from rooms.core.room import NOWHERE, Room
 from rooms.core.tick import Tick
+from rooms.server.admission import Admission
 from rooms.server.client import Client
 from rooms.server.counters import Counters
 from rooms.server.flusher import Flusher
 from rooms.server.guests import Guests
 from rooms.server.heartbeat import Heartbeat
+from rooms.server.lag import Lag
+from rooms.server.refusals import Refusals
+from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
+from rooms.server.users import Users
 from rooms.transports.poller import Poller
 
 if TYPE_CHECKING:
@@ -34,6 +40,9 @@ class Node:
 
     Attributes:
         sessions: Of all open connections, by the client's id.
+        life: A new one at each start, for names that must not mean anything after a restart.
+        received: Messages that came from connections that have ended.
+        received_bytes: Bytes that came from them.
     """
 
     def __init__(self, app: App, settings: Settings, broker: Broker | None = None) -> None:
@@ -41,15 +50,23 @@ class Node:
         self.settings = settings
         self.broker = broker or MemoryBroker()
         self.tick = Tick()
-        self.hub = Hub(self.tick, app.options.presence)
+        self.hub = Hub(self.tick, app.options.presence, app.options.slow)
         self.flusher = Flusher(self.tick)
         self.poller = Poller() if Poller.available() else None
         self.timers = Timers()
         self.heartbeat = Heartbeat(self.timers, settings.ping_seconds, settings.pong_seconds)
+        self.stalls = Stalls(self.timers, settings.write_seconds)
         self.guests = Guests()
+        self.users = Users()
         self.counters = Counters()
+        self.refusals = Refusals(self.counters)
+        self.admission = Admission(settings, self.refusals)
+        self.lag = Lag(self.timers)
         self.sessions: dict[str, Session] = {}
+        self.received = 0
+        self.received_bytes = 0
         self.draining = False
+        self.life = secrets.token_hex(4)
         self._numbers = count(1)
         self._opening: dict[str, trio.Event] = {}  # rooms that the broker is being told of
         self._idle = trio.lowlevel.ParkingLot()
@@ -58,6 +75,11 @@ class Node:
     def clients(self) -> dict[str, Client]:
         """All connected clients of this node, by id."""
         return {key: session.client for key, session in self.sessions.items()}
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether new clients had better go elsewhere: those who are here have to wait already."""
+        return self.lag.seconds > self.settings.lag_seconds
 
     def retention(self, room: str) -> Retention:
         """Return how much of ``room`` is to be kept."""
@@ -74,6 +96,8 @@ class Node:
             working = trio.CancelScope(shield=True)
             nursery.start_soon(self._work, working)
             self.heartbeat.start()
+            self.stalls.start()
+            self.lag.start()
             self.timers.call_every(self.settings.presence_seconds, self.hub.tell_presence)
             try:
                 yield
@@ -95,6 +119,8 @@ class Node:
     def forget(self, session: Session) -> None:
         """Note that a connection is gone."""
         del self.sessions[session.id]
+        self.received += session.received
+        self.received_bytes += session.received_bytes
         if not self.sessions:
             self._idle.unpark_all()
 

@@ -9,9 +9,11 @@ from typing import get_args
 from rooms.config import Settings
 from rooms.core.history import Retention
 from rooms.core.presence import PresenceMode
+from rooms.core.slow import SlowPolicy, SlowRule
 from rooms.protocol.topics import Filter, parse_filter
 
 PRESENCE_MODES: tuple[PresenceMode, ...] = get_args(PresenceMode)
+SLOW_POLICIES: tuple[SlowPolicy, ...] = get_args(SlowPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,14 @@ class RoomOptions:
         history: How many publications are kept.
         ttl: For how many seconds each is kept.
         presence: Of what members are told.
+        slow: What happens to the rooms' messages for those who do not read them.
     """
 
     filter: Filter
     history: int | None = None
     ttl: float | None = None
     presence: PresenceMode | None = None
+    slow: SlowPolicy | None = None
 
 
 class Options:
@@ -59,18 +63,26 @@ class Options:
                 return options.presence
         return "users"
 
+    def slow(self, room: str) -> SlowRule | None:
+        """Return what was said of clients that do not read ``room``, if anything was."""
+        for options in reversed(self._said):
+            if options.slow is not None and options.filter.matches(room):
+                return SlowRule(options.slow, options.filter.text)
+        return None
+
 
 def room_options(
     rooms: str,
     history: int | None = None,
     ttl: float | None = None,
     presence: PresenceMode | None = None,
+    slow: SlowPolicy | None = None,
 ) -> RoomOptions:
     """Return checked options.
 
     Raises:
         InvalidFilter: ``rooms`` is not a filter.
-        ValueError: A number is out of its range, or ``presence`` is none of the words it can be.
+        ValueError: A number is out of its range, or a word none of those that it can be.
     """
     if history is not None and history < 0:
         raise ValueError(f"history={history}: keep 0 publications or more")
@@ -78,4 +90,6 @@ def room_options(
         raise ValueError(f"ttl={ttl}: keep publications for more than 0 seconds")
     if presence is not None and presence not in PRESENCE_MODES:
         raise ValueError(f"presence={presence!r}: choose one of {', '.join(PRESENCE_MODES)}")
-    return RoomOptions(parse_filter(rooms), history, ttl, presence)
+    if slow is not None and slow not in SLOW_POLICIES:
+        raise ValueError(f"slow={slow!r}: choose one of {', '.join(SLOW_POLICIES)}")
+    return RoomOptions(parse_filter(rooms), history, ttl, presence, slow)

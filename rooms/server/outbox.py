@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from rooms.errors import SlowConsumer
+from rooms.core.slow import DEFAULT_RULE, Portion, SlowRule
+from rooms.server.backlog import Backlog, Slow
+from rooms.server.stalls import Stalls
 from rooms.transports.base import Link
 
 Start = Callable[[Callable[[], Awaitable[None]]], object]
@@ -24,23 +26,22 @@ class Outbox:
         limit_bytes: The most that may wait.
         limit_writes: The most writes that may wait.
         start: Starts the writer in a nursery of the connection; may be set anew.
-        overflow: Called with what it is when a limit is passed; from then on nothing is taken but
-            `finish`.
+        slow: The connection: told when a limit is passed, and cut off if nothing can be dropped;
+            from then on nothing is taken but `finish`.
+        stalls: Sees to it that what waits does not wait for ever.
     """
 
     __slots__ = (
+        "_backlog",
         "_drained",
         "_limit_bytes",
         "_limit_writes",
         "_link",
-        "_overflow",
-        "_receive",
-        "_rest",
-        "_send",
+        "_slow",
+        "_stalls",
         "broken",
         "closed",
         "start",
-        "waiting_bytes",
     )
 
     def __init__(
@@ -50,38 +51,46 @@ class Outbox:
         limit_bytes: int,
         limit_writes: int,
         start: Start,
-        overflow: Callable[[SlowConsumer], None],
+        slow: Slow,
+        stalls: Stalls,
     ) -> None:
         self._link = link
         self._limit_bytes = limit_bytes
         self._limit_writes = limit_writes
         self.start = start
-        self._overflow = overflow
-        self._rest = b""  # of a write that the kernel took only in part: must go out, and first
-        # made when something waits for the first time: most clients never need it
-        self._send: trio.MemorySendChannel[bytes] | None = None
-        self._receive: trio.MemoryReceiveChannel[bytes] | None = None
+        self._slow = slow
+        self._stalls = stalls
+        self._backlog: Backlog | None = None  # there is one only while something waits
         self._drained: trio.Event | None = None
-        self.waiting_bytes = 0
         self.closed = False
         self.broken = False
 
-    def write(self, frames: bytes) -> None:
-        """Write whole frames now, or as soon as the client reads."""
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits, what is under way included."""
+        return 0 if self._backlog is None else self._backlog.bytes
+
+    def write(self, frames: bytes, portion: Portion | None = None, /) -> None:
+        """Write whole frames now, or as soon as the client reads.
+
+        Args:
+            portion: What of a room is in them, if it has a rule of its own for slow members.
+        """
         if self.closed:
             return
-        if self.waiting_bytes:
-            self._wait(frames)
+        if self._backlog is not None:
+            if not self._backlog.put(frames, portion):
+                self._cut(DEFAULT_RULE if portion is None else portion.rule)
             return
         try:
             sent = self._link.send_nowait(frames)
+        except BlockingIOError:
+            sent = 0
         except OSError:
             self.broken = self.closed = True
             return
         if sent != len(frames):
-            self._rest = frames[sent:]
-            self.waiting_bytes = len(self._rest)
-            self.start(self._write_backlog)
+            self._begin(frames[sent:])
 
     def finish(self, last: bytes) -> None:
         """Write ``last`` after what waits, and take no more.
@@ -90,11 +99,11 @@ class Outbox:
         """
         if self.broken:
             return
-        if self.closed:
-            self._take_waiting()
-            self.closed = False
-        if self.waiting_bytes:
-            self._put(last)  # there is always room for the last
+        if self.closed and self._backlog is not None:
+            self._backlog.clear()
+        self.closed = False
+        if self._backlog is not None:
+            self._backlog.add(last)  # there is always room for the last
         else:
             self.write(last)
         self.closed = True
@@ -105,49 +114,48 @@ class Outbox:
 
     async def drained(self) -> None:
         """Wait until nothing waits any more, or nothing can be written any more."""
-        while self.waiting_bytes and not self.broken:
+        while self._backlog is not None and not self.broken:
             self._drained = trio.Event()
             await self._drained.wait()
 
-    def _wait(self, frames: bytes) -> None:
-        """Have ``frames`` wait, if the limits allow it."""
-        writes = 0 if self._receive is None else self._receive.statistics().current_buffer_used
-        if writes >= self._limit_writes or self.waiting_bytes + len(frames) > self._limit_bytes:
-            self.closed = True
-            self._overflow(SlowConsumer())
-        else:
-            self._put(frames)
+    def progress(self) -> int | None:
+        """Return what changes when the peer's machine confirms anything; None while bytes wait."""
+        return self._link.progress() if self._backlog is None else None
 
-    def _put(self, frames: bytes) -> None:
-        if self._send is None:
-            self._send, self._receive = trio.open_memory_channel[bytes](self._limit_writes + 1)
-        self._send.send_nowait(frames)
-        self.waiting_bytes += len(frames)
+    def moved(self) -> bool:
+        """Whether the client took anything of what waits since this was last asked."""
+        backlog = self._backlog
+        return backlog is None or backlog.has_moved(self._link.progress())
 
-    def _take_waiting(self) -> bytes:
-        """Take all that has not begun to be written out of the channel, joined."""
-        if self._receive is None:
-            return b""
-        waiting = []
-        while self._receive.statistics().current_buffer_used:
-            waiting.append(self._receive.receive_nowait())
-        joined = b"".join(waiting)
-        self.waiting_bytes -= len(joined)
-        return joined
+    def stall(self) -> None:
+        """End the connection, because nothing of what waits for it moves."""
+        if not self.closed:
+            self._cut(SlowRule("deadline", "#"))
+
+    def _cut(self, rule: SlowRule) -> None:
+        self.closed = True
+        self._slow.cut(rule)
+
+    def _begin(self, rest: bytes) -> None:
+        """Have the rest of a write wait, and all that follows."""
+        self._backlog = Backlog(self._slow, rest, self._limit_bytes, self._limit_writes)
+        self._stalls.watch(self)
+        self.start(self._write_backlog)
 
     async def _write_backlog(self) -> None:
         """Write until nothing waits; a write that is cut short leaves the outbox broken."""
+        backlog = self._backlog
+        assert backlog is not None
         try:
-            while self.waiting_bytes:
-                rest, self._rest = self._rest, b""
-                data = rest + self._take_waiting()
-                self.waiting_bytes = len(data)
+            while data := backlog.take():
                 await self._link.send_all(data)
-                self.waiting_bytes -= len(data)
+                backlog.sent()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.broken = True
+            pass
         finally:
-            if self.waiting_bytes:
+            if backlog.bytes:
                 self.broken = self.closed = True
+            self._backlog = None
+            self._stalls.forget(self)
             if self._drained is not None:
                 self._drained.set()

@@ -85,15 +85,16 @@ class RoomHandle:
         """Publish an event to all members and return its position.
 
         Args:
-            key: Published again with the same key within five minutes, it is not published again
-                and the first position is returned.
+            key: An event of the same name, published again with the same key within five
+                minutes, is not published again and the first position is returned.
 
         Raises:
             TypeError: ``payload`` cannot be said in JSON.
             Unavailable: The broker cannot take it for the moment.
         """
         raw = msgspec.Raw(msgspec.json.encode(payload))
-        return await self._node.broker.publish(self.name, event, raw, None, key)
+        named = None if key is None else f"{key}\n{event}"
+        return await self._node.broker.publish(self.name, event, raw, None, named)
 
     async def history(
         self,

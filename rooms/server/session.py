@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 import trio
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
-from rooms.core.room import Room
+from rooms.core.room import Room, Write
+from rooms.core.slow import Portion, SlowRule
 from rooms.errors import (
     Disconnect,
     Internal,
     RequestError,
+    SlowConsumer,
     TooManyErrors,
-    Unrecoverable,
+    TooManyRequests,
 )
 from rooms.protocol.commands import (
     Command,
-    ErrorReply,
     Limits,
     Message,
     Origin,
@@ -28,14 +29,18 @@ from rooms.protocol.commands import (
     SendEvent,
     User,
     Welcome,
+    error_reply,
 )
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.frames import BINARY
 from rooms.protocol.topics import Filter
 from rooms.server import commands, dispatch, membership
+from rooms.server.heartbeat import Ping
 from rooms.server.inbox import Inbox
 from rooms.server.outbox import Outbox
+from rooms.server.pace import Pace
 from rooms.server.presence import depart
+from rooms.server.tasks import run_task
 
 if TYPE_CHECKING:
     from rooms.server.client import Client
@@ -54,8 +59,11 @@ class Session:
         details: What presence tells of the connection beside its id.
         reason: Why we ended the connection, if we did.
         full: Whether the inbox is full; the peer then has to wait.
+        pace: How fast the client may send.
         goodbye: Shields the closing handshake and ``disconnected`` while they are under way.
         resume: Makes the transport go on after the session was full.
+        ping: The last one, until it is answered.
+        latency: Seconds from the last ping that was answered to its pong.
         write: The outbox's ``write``: the session is the member that rooms know.
     """
 
@@ -63,9 +71,11 @@ class Session:
         "_busy",
         "_errors",
         "_inbox",
+        "_most_said",
         "_over",
+        "_parting",
+        "_said",
         "_spoke",
-        "_tasks",
         "announced",
         "client",
         "details",
@@ -75,15 +85,20 @@ class Session:
         "goodbye",
         "heard",
         "id",
+        "latency",
         "node",
         "nursery",
         "origin",
         "outbox",
+        "pace",
+        "ping",
         "reason",
         "received",
+        "received_bytes",
         "resume",
         "rooms",
         "scope",
+        "tasks",
         "write",
     )
 
@@ -94,7 +109,7 @@ class Session:
         self.id = node.next_client_id()
         self.client: Client
         self.outbox: Outbox
-        self.write: Callable[[bytes], None]
+        self.write: Write
         self.resume: Callable[[], None]
         self.origin = Origin(self.id)
         self.details: Raw | None = None
@@ -106,15 +121,30 @@ class Session:
         self.announced = False  # whether the application knows of the connection
         self.full = False
         self.heard = True
+        self.ping: Ping | None = None
+        self.latency: float | None = None
         self.received = 0
+        self.received_bytes = 0
         self._over = False
+        self._parting: Disconnect | None = None
         self._busy = True  # until ``connected`` has been handled
         self._errors = 0
-        self._tasks: dict[trio.CancelScope, None] = {}
+        self.tasks: dict[trio.CancelScope, None] = {}
         self._inbox = Inbox(node.settings.inbox_messages)
+        self._said = 0  # bytes, since we last saw that all of it was read
+        self._most_said = node.settings.outbox_bytes // 4
+        self.pace = Pace(node.settings, node.counters)
         self._spoke = node.heartbeat.add(self)
 
     # What the transport calls.
+
+    def overdraw(self, frames: int = 0) -> None:
+        """End the connection if far too much arrived, messages or not."""
+        if self.reason is None:
+            try:
+                self.pace.check_abuse(self.received, self.received_bytes, frames)
+            except TooManyRequests as error:
+                self.end(error)
 
     def receive(self, opcode: int, payload: bytes) -> None:
         """Handle one message: here and now, or behind what waits already."""
@@ -124,7 +154,10 @@ class Session:
         command = None
         try:
             command = self.dialect.decode(payload, opcode == BINARY)
-            if not self._busy and commands.NOW[type(command)](self, command):
+            if self.received > self.pace.messages:
+                self.pace.check(self.received, self.received_bytes, len(payload))
+            at_once = not self._busy and self._said < self._most_said
+            if at_once and commands.NOW[type(command)](self, command):
                 self._errors = 0
                 return
         except (Exception, SystemExit) as error:
@@ -133,6 +166,12 @@ class Session:
         self._busy = True
         self._inbox.put(command)
         self.full = self._inbox.full
+
+    def ponged(self, payload: bytes) -> None:
+        """Measure how long the answer to our last ping took, if this is that."""
+        if self.ping is not None and self.ping.payload == payload:
+            self.latency = trio.current_time() - self.ping.at
+            self.ping = None
 
     def ended(self, clean: bool) -> None:
         """Handle no more than what came before the peer's goodbye, or nothing if it had none."""
@@ -145,6 +184,25 @@ class Session:
             self.scope.deadline = trio.current_time() + self.node.settings.close_seconds
         else:
             self.scope.cancel()
+
+    # What the outbox and the heartbeat call.
+
+    def cut(self, rule: SlowRule) -> None:
+        """End the connection: its client does not read."""
+        if self.reason is None:
+            self.node.counters.add("slow_consumers", *rule)
+            self.end(SlowConsumer())
+
+    def lost(self, portion: Portion, first: bool) -> None:
+        """Count what a client does not get because it does not read."""
+        rule = portion.rule
+        if first:
+            self.node.counters.add("slow_consumers", *rule)
+        self.node.counters.add("dropped_messages", *rule, amount=portion.publications)
+
+    def progress(self) -> int | None:
+        """Return what changes when the peer's machine confirms what it was sent, where known."""
+        return self.outbox.progress()
 
     # The connection's own task.
 
@@ -159,9 +217,13 @@ class Session:
             try:
                 command = await self._inbox.get()
             except trio.EndOfChannel:
+                if self._parting is not None:
+                    self.end(self._parting)
                 return
+            if self._said >= self._most_said:
+                await self._let_out()
             await self._perform(command)
-            if self.full:
+            if self.full and not self._inbox.full:  # it may have been filled meanwhile
                 self.full = False
                 self.resume()
 
@@ -175,10 +237,12 @@ class Session:
         self.full = False
         self.node.heartbeat.remove(self, self._spoke)
         depart(self, reason)
+        if self.client.user is not None:
+            self.node.users.remove(self.client.user.id)
         for rooms in tuple(self.filters.values()):
             membership.unfollow(self, rooms)
         self.node.tick.settle(self)
-        for scope in tuple(self._tasks):
+        for scope in tuple(self.tasks):
             scope.cancel()
 
     def end(self, reason: Disconnect) -> None:
@@ -187,33 +251,56 @@ class Session:
             self.reason = reason
             self.scope.cancel()
 
+    def finish(self, reason: Disconnect) -> None:
+        """End the connection as soon as everything that it has asked for is done."""
+        if not self._over:
+            self._parting = reason
+            self._over = True
+            self.full = False
+            self._inbox.close()
+
     # What commands and handlers do.
 
     def say(self, message: Message) -> None:
         """Send ``message`` to this client, in order with what its rooms publish."""
-        self.node.tick.send(self, self.dialect.encode(message))
+        frames = self.dialect.encode(message)
+        self._said += len(frames)
+        self.node.tick.send(self, frames)
 
     def push(self, event: str, payload: Any) -> None:
         """Send an event to this client alone."""
         self.say(Push(event, Raw(msgspec.json.encode(payload))))
 
     def sign_in(self, user: User) -> None:
-        """Make ``user`` the one behind this connection."""
+        """Make ``user`` the one behind this connection.
+
+        Raises:
+            ConnectionLimit: It has as many connections here as it may have.
+        """
+        self.node.users.add(user.id, self.node.settings.connections_per_user)
         self.client.user = user
         self.origin = Origin(self.id, user.id)
 
     def scoped_key(self, command: SendEvent) -> str | None:
         """Return the command's key, made different from everybody else's."""
-        return None if command.key is None else f"{self.user_key}\n{command.key}"
+        if command.key is None:
+            return None
+        whose = self.origin.user or f"{self.node.life} {self.id}"  # ids begin anew at each start
+        return f"{whose}\n{command.key}"
 
     @property
     def user_key(self) -> str:
         """What presence counts: the user, or the connection of somebody without a name."""
         return self.origin.user or self.id
 
+    @property
+    def inbox_messages(self) -> int:
+        """How many commands wait for the connection's own task."""
+        return self._inbox.waiting
+
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: Any) -> None:
         """Start a task that ends with the connection."""
-        self.nursery.start_soon(self._run_task, function, args)
+        self.nursery.start_soon(run_task, self, function, args)
 
     def fail(self, command: Command | None, error: Exception | SystemExit) -> None:
         """Turn an error into what the client gets: a reply, a close code, or an apology.
@@ -227,14 +314,22 @@ class Session:
         if not isinstance(error, RequestError):
             log.error("handler failed", client=self.id, exc_info=error)
             error = Internal()
-        command_id = error.id if command is None else command.id
-        shown = UNSET if command_id is None else command_id
-        reason = error.reason if isinstance(error, Unrecoverable) else UNSET
         self.node.counters.add("request_errors", error.code)
-        self.say(ErrorReply(id=shown, code=error.code, message=error.message, reason=reason))
-        self._errors += 1
+        self.say(error_reply(error, error.id if command is None else command.id))
+        if error.retry_after is None:  # else it is the server's, or has a limit of its own
+            self._errors += 1
         if self._errors > self.node.settings.errors_in_a_row:
             self.end(TooManyErrors())
+
+    async def _let_out(self) -> None:
+        """Wait until the client has read what it asked for, before more is said to it.
+
+        One read may hold a thousand commands whose answers are a thousand times their size.
+        """
+        while self.node.tick.owes(self):
+            await trio.lowlevel.checkpoint()
+        await self.outbox.drained()
+        self._said = 0
 
     async def _perform(self, command: Command) -> None:
         try:
@@ -242,17 +337,3 @@ class Session:
             self._errors = 0
         except (Exception, SystemExit) as error:
             self.fail(command, error)
-
-    async def _run_task(
-        self, function: Callable[..., Awaitable[object]], args: tuple[Any, ...]
-    ) -> None:
-        with trio.CancelScope() as scope:
-            self._tasks[scope] = None
-            try:
-                await function(*args)
-            except Disconnect as error:
-                self.end(error)
-            except (Exception, SystemExit) as error:
-                log.error("task failed", client=self.id, exc_info=error)
-            finally:
-                del self._tasks[scope]

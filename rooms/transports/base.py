@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from rooms.errors import Disconnect
 from rooms.protocol.http import parse_headers
 
 
@@ -33,6 +34,13 @@ class Handshake:
         return parse_headers(self.head)
 
 
+class Pace(Protocol):
+    """How much may arrive."""
+
+    bytes: int
+    """The count of bytes up to which nothing need be done."""
+
+
 class Receiver(Protocol):
     """Takes what arrives on a connection.  Plain calls that never block and never raise."""
 
@@ -42,8 +50,32 @@ class Receiver(Protocol):
     full: bool
     """Whether no more should be given for now; the receiver says when it may be again."""
 
+    received_bytes: int
+    """Counts the bytes that were read, before any message in them is given."""
+
+    @property
+    def pace(self) -> Pace:
+        """What they may be without further ado."""
+        ...
+
+    def overdraw(self, frames: int = 0) -> None:
+        """Take note of bytes beyond ``pace``, or of frames that are no whole messages.
+
+        Args:
+            frames: Control frames and fragments.
+        """
+        ...
+
     def receive(self, opcode: int, payload: bytes) -> None:
         """Take one whole message, text already known to be UTF-8."""
+        ...
+
+    def ponged(self, payload: bytes) -> None:
+        """Take note of a pong (RFC 6455, section 5.5.3); of several in one read, of the last."""
+        ...
+
+    def end(self, reason: Disconnect) -> None:
+        """End the connection, for what it did."""
         ...
 
     def ended(self, clean: bool) -> None:
@@ -73,13 +105,13 @@ class Link(ABC):
 
     __slots__ = ()
 
-    @abstractmethod
-    def send_nowait(self, data: bytes) -> int:
-        """Send what can be sent at once and return how much that was, perhaps nothing.
+    send_nowait: Callable[[bytes], int]
+    """Send what can be sent at once and return how much that was.
 
-        Raises:
-            OSError: The connection is gone.
-        """
+    Raises:
+        BlockingIOError: That was nothing.
+        OSError: The connection is gone.
+    """
 
     @abstractmethod
     async def send_all(self, data: bytes) -> None:
@@ -110,6 +142,14 @@ class Link(ABC):
 
     def resume(self) -> None:  # noqa: B027
         """Undo `pause`."""
+
+    def progress(self) -> int | None:
+        """Return a number that grows whenever the peer's machine confirms bytes of `send_all`.
+
+        It does not count the bytes of `send_nowait`, but falls by them until they are confirmed.
+        None means that nothing is known of what arrives there.
+        """
+        return None
 
     @abstractmethod
     async def finish(self) -> None:

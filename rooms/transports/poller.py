@@ -18,10 +18,24 @@ BATCH = 512
 """Sockets read before others may run."""
 
 
+BATCH_BYTES = 256 * 1024
+"""A batch ends when so much was published: every member of a room may have to keep all of it."""
+
+
+class Tick(Protocol):
+    """What a batch of input caused."""
+
+    @property
+    def size(self) -> int: ...
+
+
 class Flusher(Protocol):
     """Writes what a batch of input caused."""
 
     batching: bool
+
+    @property
+    def tick(self) -> Tick: ...
 
     async def flush(self) -> None: ...
 
@@ -63,13 +77,15 @@ class Poller:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
                 flusher.batching = True
                 try:
-                    self._read_batch()
+                    self._read_batch(flusher.tick)
                 finally:
                     flusher.batching = False
                 await flusher.flush()
 
-    def _read_batch(self) -> None:
+    def _read_batch(self, tick: Tick) -> None:
         for descriptor, _ in self._epoll.poll(0, BATCH):
             call = self._calls.get(descriptor)  # an earlier one may have removed it
             if call is not None:
                 call()
+                if tick.size > BATCH_BYTES:
+                    return  # the others are named again

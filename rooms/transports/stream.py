@@ -15,12 +15,16 @@ from collections.abc import Callable
 
 import trio
 
+from rooms.errors import Disconnect, MessageTooBig
 from rooms.protocol.frames import CLOSE, FIN
-from rooms.protocol.parser import FrameParser, Message
+from rooms.protocol.parser import FRAGMENTS, FrameParser, Lane, Message
 from rooms.transports.base import FrameWriter, Link, Receiver
 
 SLOW_BYTES = 65536
 """Reading stops while this much waits in the slow lane."""
+
+LATE_FRAMES = 256
+"""Who has sent so many after our goodbye is waited for no more; to sort a flood takes time."""
 
 _CLOSE_FRAME = FIN | CLOSE
 _END = b""
@@ -35,6 +39,7 @@ class FrameStream(trio.abc.Stream):
     Args:
         link: The connection, its opening handshake done; from now on nobody else may use it.
         message_bytes: A larger message is left to trio-websocket to refuse.
+        fragments: A message of more ends the connection.
 
     Attributes:
         closed: Whether nothing more will be read.
@@ -44,8 +49,10 @@ class FrameStream(trio.abc.Stream):
 
     __slots__ = (
         "_call_speaker",
+        "_ended",
         "_head",
         "_held",
+        "_late_frames",
         "_parser",
         "_paused",
         "_reader",
@@ -60,18 +67,20 @@ class FrameStream(trio.abc.Stream):
         "when_closed",
     )
 
-    def __init__(self, link: Link, message_bytes: int) -> None:
+    def __init__(self, link: Link, message_bytes: int, fragments: int = FRAGMENTS) -> None:
         self.link = link
         self.goodbye_sent = False
         self.when_closed: Callable[[], None] | None = None
         self._head = b""
         self._held = False  # whether the slow lane waits for the answer to a replayed head
-        self._parser = FrameParser(message_bytes)
+        self._late_frames = 0
+        self._parser = FrameParser(message_bytes, fragments)
         self._receiver: Receiver | None = None
         self._writer: FrameWriter | None = None
         self._call_speaker: Callable[[], None] | None = None
         self._waiting: list[Message] = []  # for a receiver that was full
         self.closed = False
+        self._ended = False  # whether the peer has, with something left in the slow lane
         self._watched = False  # whether the link calls us, instead of our reading it
         self._paused = False
         self._reader: trio.lowlevel.Task | None = None
@@ -129,6 +138,8 @@ class FrameStream(trio.abc.Stream):
                 self._go_on()
                 await trio.lowlevel.checkpoint()  # it may hold hundreds of tiny frames
                 return slow
+            elif self._ended and not self._parser.holding:
+                self.hang_up()
             elif self._watched or self._blocked:
                 await self._wait()
             else:
@@ -146,7 +157,11 @@ class FrameStream(trio.abc.Stream):
     def take(self, data: bytes) -> None:
         """Sort what was read and deliver the messages in it; nothing means the end."""
         if data:
-            self._deliver(self._parser.feed(data))
+            self._deliver(self._parser.feed(data), len(data))
+        elif self._parser.slow_bytes and not self.goodbye_sent:
+            self._ended = True  # what came before its end is still handled: it may be a goodbye
+            self._call()
+            self._wake_reader()
         else:
             self.hang_up()
 
@@ -155,6 +170,11 @@ class FrameStream(trio.abc.Stream):
         self._deliver([message, *self._parser.resume()])
         self._go_on()
         self._wake_reader()
+
+    def refuse(self, reason: Disconnect) -> None:
+        """Have the connection end for what the peer did; the receiver says goodbye."""
+        assert self._receiver is not None
+        self._receiver.end(reason)
 
     def resume(self) -> None:
         """Go on after the receiver was full."""
@@ -214,10 +234,14 @@ class FrameStream(trio.abc.Stream):
         assert self._receiver is not None
         return self._parser.holding or self._parser.slow_bytes > SLOW_BYTES or self._receiver.full
 
-    def _deliver(self, messages: list[Message]) -> None:
+    def _deliver(self, messages: list[Message], size: int = 0) -> None:
+        """Give messages to the receiver, which were complete when ``size`` bytes had been read."""
         receiver = self._receiver
         assert receiver is not None
         receiver.heard = True
+        receiver.received_bytes += size
+        if receiver.received_bytes > receiver.pace.bytes:
+            receiver.overdraw()
         if self._waiting:
             messages, self._waiting = self._waiting + messages, []
         for opcode, payload in messages:
@@ -230,14 +254,37 @@ class FrameStream(trio.abc.Stream):
 
     def _look_around(self) -> None:
         """Do what is to be done when something left the fast lane."""
-        parser = self._parser
+        parser, receiver = self._parser, self._receiver
+        assert receiver is not None
         parser.diverted = False
+        if parser.overrun:
+            self.refuse(MessageTooBig("too many fragments"))
+            self._stop_listening()
+        if parser.slow_frames:
+            self._note_frames()
+        if (pong := parser.take_pong()) is not None:
+            receiver.ponged(pong)
         if parser.slow_bytes:
             self._call()
             self._wake_reader()
         if not self._paused and self._blocked:
             self._paused = True
             self.link.pause()
+
+    def _note_frames(self) -> None:
+        """Have control frames and fragments counted; after our goodbye, bear only so many."""
+        assert self._receiver is not None
+        frames, self._parser.slow_frames = self._parser.slow_frames, 0
+        self._receiver.overdraw(frames)
+        if self._parser.lane is Lane.CLOSED:
+            self._late_frames += frames
+            if self._late_frames > LATE_FRAMES and self.goodbye_sent:
+                self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """Have the connection end without the peer's goodbye."""
+        self.link.pause()
+        self.hang_up()
 
     def _call(self) -> None:
         if self._call_speaker is not None:

@@ -10,7 +10,7 @@ from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, w
 from wsproto.utilities import LocalProtocolError
 
 from rooms.errors import Disconnect, InvalidText, Lost, MessageTooBig, ProtocolViolation
-from rooms.protocol.frames import BINARY, TEXT, close_frame
+from rooms.protocol.frames import BINARY, TEXT
 from rooms.transports.base import FrameWriter, Receiver
 from rooms.transports.stream import FrameStream
 
@@ -93,7 +93,7 @@ class WebSocket:
         text = isinstance(message, str)
         payload = message.encode() if isinstance(message, str) else message
         if len(payload) > self._message_bytes:  # trio-websocket counts a text's characters
-            self.stream.say_goodbye(close_frame(MessageTooBig.close_code, "message too big"))
+            self.stream.refuse(MessageTooBig())
         else:
             self.stream.deliver_slow((TEXT if text else BINARY, payload))
 

@@ -71,3 +71,22 @@ def test_they_are_a_dictionary_from_which_time_removes(uses: list[tuple[str, str
         if expected is None:
             keys.remember(room, key, at(number), now)
             model[room, key] = (now, at(number))
+
+
+def test_nobody_can_have_the_keys_of_others_forgotten() -> None:
+    keys = Keys(limit=100, each=3)
+    keys.remember("a", "ana\nk", at(1), 0)
+    for number in range(50):
+        keys.remember("a", f"eve\n{number}", at(number), 1)
+    assert keys.find("a", "ana\nk", 2) == at(1)
+    assert [keys.find("a", f"eve\n{number}", 2) for number in (46, 47)] == [None, at(47)]
+    assert len(keys) == 4
+
+
+def test_to_forget_many_takes_no_longer_for_each() -> None:
+    keys = Keys(limit=200_000, each=200_000)
+    for number in range(50_000):
+        keys.remember("a", str(number), at(number), 0)
+    keys.forget(KEY_SECONDS)  # with a plain dict this takes seconds
+    assert len(keys) == 0
+    assert not keys._of

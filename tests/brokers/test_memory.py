@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec import Raw
 
+import rooms.brokers.memory
 from rooms.brokers.memory import MemoryBroker
+from rooms.core.history import Retention
 from rooms.protocol.commands import Position, Publication
 
 
@@ -32,3 +35,16 @@ async def test_a_closed_broker_delivers_to_nobody_and_has_forgotten_its_rooms() 
 def test_two_lives_never_share_an_epoch() -> None:
     epochs = {MemoryBroker().subscribe_nowait("a").epoch for _ in range(10)}
     assert len(epochs) == 10
+
+
+async def test_a_room_in_use_is_not_the_first_to_be_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms.brokers.memory, "IDLE_ROOMS", 3)
+    broker = MemoryBroker()
+    async with broker.open(lambda publication: None, lambda room: Retention(10, 60)):
+        first = broker.publish_nowait("news", "said", Raw(b"1"))
+        for number in range(10):
+            broker.publish_nowait(f"other/{number}", "said", Raw(b"1"))
+            last = broker.publish_nowait("news", "said", Raw(b"1"))
+    assert last == Position(first.epoch, 11)

@@ -12,7 +12,7 @@ import trio
 
 from rooms.protocol.commands import Position
 from rooms.testing import Closed, TestClient
-from tests.cli.test_serve import connect, serving
+from tests.cli.processes import connect, serving
 
 CRASHES = int(os.environ.get("CRASHES", "2"))  # to look harder: CRASHES=20
 PUBLISHERS = 8

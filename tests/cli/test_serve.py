@@ -2,77 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from subprocess import PIPE
+from typing import Any
 
 import pytest
 import trio
 
-from rooms.testing import TestClient
-
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 20
-
-
-def rooms(
-    *arguments: str, cwd: Path = ROOT, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "rooms", *arguments],
-        cwd=cwd,
-        env=_environment(environment),
-        capture_output=True,
-        text=True,
-        timeout=START_SECONDS,
-        check=False,
-    )
-
-
-def _environment(extra: dict[str, str]) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("ROOMS_")}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | extra
-
-
-@asynccontextmanager
-async def serving(
-    *arguments: str, cwd: Path = ROOT, **environment: str
-) -> AsyncIterator[tuple[trio.Process, int, str]]:
-    """Run ``rooms serve`` and yield the process, its port and what it printed at start."""
-    command = [sys.executable, "-m", "rooms", "serve", "--port", "0", *arguments]
-    process = await trio.lowlevel.open_process(
-        command, cwd=cwd, env=_environment(environment), stdout=PIPE, stderr=PIPE
-    )
-    try:
-        printed = b""
-        assert process.stdout is not None
-        with trio.fail_after(START_SECONDS):
-            while not (found := re.search(rb"on https?://[^ ]*:(\d+) .*\n", printed)):
-                printed += await process.stdout.receive_some()
-            await trio.lowlevel.checkpoint()
-        yield process, int(found[1]), printed.decode()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                await pipe.aclose()
-
-
-async def connect(port: int) -> TestClient:
-    client = TestClient(await trio.open_tcp_stream("127.0.0.1", port))
-    await client.handshake()
-    await client.welcome()
-    return client
+from rooms.cli.serve import _chat
+from rooms.config import load
+from rooms.core.history import Retention
+from tests.cli.processes import (
+    ROOT,
+    START_SECONDS,
+    connect,
+    info_status,
+    rooms,
+    serving,
+    without_settings,
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -93,8 +45,8 @@ async def test_a_token_is_made_and_printed_once_unless_one_is_given() -> None:
         found = re.search(r"Admin API token, made for this run: (\S{32})\n", printed)
         assert found or await _more(_, r"Admin API token, made for this run: (\S{32})\n")
     async with serving(ROOMS_ADMIN_TOKEN="sesame") as (process, port, printed):
-        assert await _info_status(port, "sesame") == 200
-        assert await _info_status(port, "wrong") == 401
+        assert await info_status(port, "sesame") == 200
+        assert await info_status(port, "wrong") == 401
         process.terminate()
         assert process.stdout is not None
         with trio.fail_after(START_SECONDS):
@@ -106,15 +58,6 @@ async def _more(process: trio.Process, pattern: str) -> bool:
     assert process.stdout is not None
     with trio.fail_after(START_SECONDS):
         return re.search(pattern, (await process.stdout.receive_some()).decode()) is not None
-
-
-async def _info_status(port: int, token: str) -> int:
-    stream = await trio.open_tcp_stream("127.0.0.1", port)
-    request = f"GET /api/info HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-    async with stream:
-        await stream.send_all(request.encode())
-        with trio.fail_after(START_SECONDS):
-            return int((await stream.receive_some()).split(b" ")[1])
 
 
 async def test_a_module_of_ones_own_is_served_from_the_current_folder(tmp_path: Path) -> None:
@@ -184,7 +127,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "rooms", "--help"],
         cwd=ROOT,
-        env=_environment({}),
+        env=without_settings({}),
         capture_output=True,
         text=True,
         timeout=START_SECONDS,
@@ -193,3 +136,16 @@ def test_help_and_version_import_nothing_heavy() -> None:
     assert "serve" in done.stdout
     for heavy in ("trio", "quart", "hypercorn", "msgspec", "structlog", "rooms.server"):
         assert not re.search(rf"\| +{heavy}\b", done.stderr), heavy
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        ({}, Retention(1000, 86_400)),
+        ({"history_messages": 7}, Retention(7, 86_400)),
+        ({"history_seconds": 60}, Retention(1000, 60)),
+    ],
+)
+def test_an_operator_says_how_much_the_chat_keeps(flags: dict[str, Any], kept: Retention) -> None:
+    loaded = load(flags)
+    assert _chat(loaded).options.retention("lobby", loaded.settings) == kept

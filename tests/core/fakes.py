@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from rooms.core.outgoing import Outgoing
+from rooms.core.slow import Portion
 from rooms.protocol.commands import Command, Message, Position, Publication, Push
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.dialects.native import NativeJson
@@ -37,12 +38,14 @@ class FakeMember:
         self.id = member_id
         self.dialect = dialect
         self.writes: list[bytes] = []
+        self.portions: list[Portion | None] = []
 
     def __repr__(self) -> str:
         return f"<FakeMember {self.id}>"
 
-    def write(self, frames: bytes) -> None:
+    def write(self, frames: bytes, portion: Portion | None = None, /) -> None:
         self.writes.append(frames)
+        self.portions.append(portion)
 
 
 def push(event: str) -> Outgoing:

@@ -185,11 +185,11 @@ def test_a_phone_shows_one_thing_at_a_time(visitor: VisitorMaker) -> None:
 def test_who_reads_older_messages_is_told_of_new_ones(visitor: VisitorMaker) -> None:
     ana, ben = visitor("Ana"), visitor("Ben")
     for number in range(40):
-        ben.say(f"message {number}")
+        ben.say(f"message {number}.")  # the full stop parts it from the time that is shown behind
     expect(ana.messages).to_have_count(40)
-    expect(ana.message("message 39")).to_be_in_viewport()
+    expect(ana.message("message 39.")).to_be_in_viewport()
     ana.page.get_by_role("log").evaluate("log => { log.scrollTop = 0; }")
-    expect(ana.message("message 39")).not_to_be_in_viewport()
+    expect(ana.message("message 39.")).not_to_be_in_viewport()
     ben.say("the newest")
     ana.page.get_by_role("button", name="New messages").click()
     expect(ana.message("the newest")).to_be_in_viewport()

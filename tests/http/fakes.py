@@ -25,6 +25,8 @@ class FakeClient:
         self.path = "/ws"
         self.rooms: list[str] = []
         self.connected_at = 1_800_000_000.0
+        self.latency: float | None = None
+        self.waiting_bytes = 0
         self.sent: list[tuple[str, Any]] = []
         self.closed: tuple[int, str] | None = None
 
@@ -56,13 +58,29 @@ class FakeBroker:
     problem: str | None = None
 
 
+class FakeLag:
+    """How late the event loop is said to be."""
+
+    seconds = 0.0
+
+
+class FakeAdmission:
+    """How many connections there are said to be."""
+
+    connections = 3
+
+
 class FakeNode:
     """As much of a node as readiness needs."""
 
     draining = False
+    overloaded = False
 
     def __init__(self) -> None:
+        self.settings = Settings(admin_token=TOKEN)
         self.broker = FakeBroker()
+        self.lag = FakeLag()
+        self.admission = FakeAdmission()
 
 
 class FakeApp:
@@ -92,6 +110,6 @@ def site_client(
     app: FakeApp, settings: Settings | None = None, **options: Any
 ) -> TestClientProtocol:
     """Return a client of the site of ``app``."""
-    chosen = settings or Settings(admin_token=TOKEN)
+    chosen = app.node.settings = settings or app.node.settings
     options.setdefault("web", Path(__file__).parent)  # any folder will do
     return create_site(cast(App, app), chosen, **options).test_client()

@@ -96,6 +96,16 @@ async def test_a_server_that_is_stopping_is_not_ready() -> None:
     assert (await client.get("/api/health")).status_code == 200
 
 
+async def test_a_server_that_is_too_busy_is_not_ready() -> None:
+    app = FakeApp()
+    app.node.overloaded, app.node.lag.seconds = True, 2.5
+    client = site_client(app)
+    error = await refusal(await client.get("/api/ready"), 503)
+    assert error["code"] == "not_ready"
+    assert "2.5 seconds late" in error["message"]
+    assert (await client.get("/api/health")).status_code == 200
+
+
 async def test_a_server_whose_broker_cannot_store_is_not_ready() -> None:
     app = FakeApp()
     app.node.broker.problem = "the disk is full: free some space"
@@ -114,6 +124,7 @@ async def test_info_counts_rooms_and_clients() -> None:
     app.connect("c1", "a", "b")
     info = await get(app, "/api/info")
     assert (info["name"], info["rooms"], info["clients"]) == ("rooms", 2, 1)
+    assert (info["connections"], info["lag"]) == (3, 0)
     assert {"version", "python", "started_at", "uptime"} <= set(info)
 
 
@@ -184,6 +195,8 @@ async def test_a_room_is_found_by_any_name_that_it_can_have(name: str) -> None:
                     "path": "/ws",
                     "rooms": [name],
                     "connected_at": 1_800_000_000.0,
+                    "latency_ms": None,
+                    "waiting_bytes": 0,
                 }
             ],
             "next": None,

@@ -14,7 +14,6 @@ from rooms.protocol.frames import (
     BINARY,
     CLOSE,
     PING,
-    PING_FRAME,
     close_frame,
     fastest_unmask,
     plain_unmask,
@@ -71,8 +70,8 @@ def test_a_client_reads_the_bytes_that_were_framed(data: bytes) -> None:
     assert read_as_client(server_frame(data, BINARY)) == [BytesMessage(data=data)]
 
 
-def test_the_ping_frame_is_a_ping_without_payload() -> None:
-    assert read_as_client(PING_FRAME) == [Ping(payload=b"")]
+def test_a_ping_carries_its_payload() -> None:
+    assert read_as_client(server_frame(b"7", PING)) == [Ping(payload=b"7")]
 
 
 # Close frames.

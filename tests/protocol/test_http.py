@@ -101,6 +101,19 @@ def test_a_body_is_announced_by_its_length_or_its_encoding(line: str) -> None:
 # What is refused.
 
 
+def test_more_headers_than_there_may_be_are_refused() -> None:
+    assert len(head(*[f"A{n}: b" for n in range(128)]).headers) == 128
+    assert status_of(b"GET / HTTP/1.1" + b"\r\nA: b" * 129 + END_OF_HEAD) == 431
+    with pytest.raises(BadHead):
+        parse_head(b"GET / HTTP/1.1\r\nA: b\r\nB: c\r\n\r\n", headers=1)
+
+
+def test_more_subprotocols_than_any_client_speaks_are_refused() -> None:
+    offer = b"GET / HTTP/1.1\r\nSec-WebSocket-Protocol: "
+    assert len(parse_head(offer + b"a," * 32 + END_OF_HEAD).subprotocols) == 32
+    assert status_of(offer + b"a," * 33 + END_OF_HEAD) == 431
+
+
 @pytest.mark.parametrize(
     "start",
     [
@@ -204,6 +217,11 @@ def test_a_head_without_such_an_offer_is_passed_on_as_it_came() -> None:
     ("answer", "status", "body"),
     [
         (response(HTTPStatus.NOT_FOUND), 404, b"Not Found\n"),
+        (
+            response(HTTPStatus.TOO_MANY_REQUESTS, retry_after=3),
+            429,
+            b"Too Many Requests: try again in 3 seconds\n",
+        ),
         (response(HTTPStatus.BAD_REQUEST, "žádost"), 400, "žádost\n".encode()),
     ],
 )
@@ -220,3 +238,16 @@ def test_an_answer_is_whole_and_ends_the_connection(
     assert (got.status_code, bytes(data.data)) == (status, body)
     client.next_event()
     assert client.their_state is h11.MUST_CLOSE
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.banana\r\n\r\n",
+        b"GET / HTTP/1.\r\n\r\n",
+        b"GET / HTTP/1.1\r\na b: 1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nho(st: 1\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused(raw: bytes) -> None:
+    assert status_of(raw) == 400

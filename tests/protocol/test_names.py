@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import unicodedata
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rooms.errors import InvalidName, ReservedName
-from rooms.protocol.names import LIFECYCLE, NAME_BYTES, check_event, check_name, check_room
+from rooms.protocol.names import LIFECYCLE, NAME_BYTES, check_event, check_name, check_room, plain
 
 CHECKS = [check_name, check_room, check_event]
 
@@ -53,6 +55,35 @@ def test_only_a_room_may_not_hold_a_wildcard(name: str) -> None:
     assert check_name(name) == check_event(name) == name
     with pytest.raises(InvalidName, match="wildcards"):
         check_room(name)
+
+
+VARIANTS = {"\ufb01sh": "fish", "\uff21na": "Ana", "x\u00b2": "x2", "\u2160": "I", "\uff0b": "+"}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_room_or_event_may_not_look_like_another(name: str) -> None:
+    for check in (check_room, check_event):
+        with pytest.raises(InvalidName, match=re.escape(f"write {VARIANTS[name]!r}")):
+            check(name)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_user_may_be_called_anything_that_has_a_plain_form(name: str) -> None:
+    assert check_name(name) == name
+    assert plain(name) == VARIANTS[name]
+
+
+@given(st.text(max_size=20))
+def test_of_rooms_that_differ_only_in_form_one_is_let_in(name: str) -> None:
+    forms = {unicodedata.normalize(form, name) for form in ("NFC", "NFD", "NFKC", "NFKD")}
+    assert sum(is_room(form) for form in forms) <= 1
+
+
+def is_room(name: str) -> bool:
+    """Whether a room may have that name."""
+    with contextlib.suppress(InvalidName, ReservedName):
+        return check_room(name) == name
+    return False
 
 
 @pytest.mark.parametrize("name", sorted(LIFECYCLE))

@@ -89,10 +89,19 @@ def test_a_ping_goes_to_the_slow_lane_and_the_rest_stays_fast() -> None:
     assert p.diverted
 
 
-def test_a_pong_goes_nowhere_for_having_come_is_all_it_says() -> None:
+def test_a_pong_goes_nowhere_but_what_the_last_one_said_is_known_once() -> None:
     p, pong = parser(), client_frame("sign", PONG)
-    assert p.feed(client_frame("a") + pong + PIECE_OF_TEXT + pong) == [(TEXT, b"a")]
+    assert p.take_pong() is None
+    assert p.feed(client_frame("a") + pong + PIECE_OF_TEXT + client_frame("", PONG)) == [
+        (TEXT, b"a")
+    ]
+    assert p.take_pong() == b""
+    assert p.take_pong() is None
     assert p.take_slow() == PIECE_OF_TEXT
+    for byte in bytewise(pong):
+        assert p.take_pong() is None
+        p.feed(byte)
+    assert p.take_pong() == b"sign"
 
 
 def test_a_control_frame_is_passed_on_only_when_it_is_whole() -> None:
@@ -223,6 +232,46 @@ def test_a_small_limit_holds_for_short_frames_too() -> None:
     assert p.feed(client_frame(b"x" * 10)) == [(TEXT, b"x" * 10)]
     assert p.feed(client_frame(b"x" * 11)[:-1]) == []
     assert p.take_slow() == client_frame(b"x" * 11)[:-1]
+
+
+# Fragments that are too many.
+
+EMPTY = client_frame("", CONTINUATION, fin=False)
+
+
+def test_a_message_of_as_many_fragments_as_there_may_be_goes_to_the_slow_lane() -> None:
+    p = FrameParser(LIMIT, fragments=3)
+    for _ in range(2):  # they are counted anew for every message
+        p.feed(PIECE_OF_TEXT + EMPTY + LAST_PIECE)
+        assert p.take_slow() == PIECE_OF_TEXT + EMPTY + LAST_PIECE
+        assert p.resume() == []
+    assert not p.overrun
+
+
+def test_after_fragments_too_many_nothing_more_is_passed_on() -> None:
+    p = FrameParser(LIMIT, fragments=3)
+    p.feed(PIECE_OF_TEXT + EMPTY * 2)
+    assert not p.overrun
+    p.feed(EMPTY * 100 + LAST_PIECE)
+    assert p.overrun
+    assert p.feed(client_frame("a") + client_close()) == []
+    assert p.take_slow() == PIECE_OF_TEXT + EMPTY * 2
+
+
+def test_control_frames_are_no_fragments() -> None:
+    p = FrameParser(LIMIT, fragments=2)
+    p.feed(PIECE_OF_TEXT + client_frame("", PING) * 10 + LAST_PIECE)
+    assert p.holding
+    assert not p.overrun
+
+
+def test_every_frame_that_is_no_whole_message_is_counted() -> None:
+    p = parser()
+    p.feed(client_frame("a") + PIECE_OF_TEXT + client_frame("", PING) + client_frame("", PONG))
+    assert p.slow_frames == 3
+    p.feed(LAST_PIECE[:3])
+    p.feed(LAST_PIECE[3:])
+    assert p.slow_frames == 4
 
 
 # After our Close frame.

@@ -90,6 +90,7 @@ def test_a_valid_filter_is_taken(text: str) -> None:
         ("é" * 128, "1 to 255 bytes"),
         ("a\0b", "printable"),
         ("a\ud800", "printable"),
+        ("\ufb01sh/#", "write 'fish/#'"),
     ],
 )
 def test_an_invalid_filter_is_refused_with_the_reason(text: str, complaint: str) -> None:

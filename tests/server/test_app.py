@@ -449,3 +449,10 @@ async def test_a_connected_handler_may_refuse_and_a_failing_one_ends_the_connect
                 await client.receive()
             assert closed.value.code == code
         assert gone == [client.id]
+
+
+async def test_how_rooms_are_kept_is_said_before_any_is_open() -> None:
+    app = App()
+    async with in_memory(app):
+        with pytest.raises(RoomsError, match="before the app is served"):
+            app.rooms("#", history=0)

@@ -364,3 +364,23 @@ async def test_what_is_sent_when_all_has_been_said_is_too_late(autojump_clock: M
         place.link.full = True
         place.link.comes(b"")
         await node.idle()
+
+
+async def test_an_answer_in_the_moment_of_the_deadline_harms_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    async def answer(place: Lingering, turns: int) -> None:
+        await trio.sleep(1)
+        for _ in range(turns):
+            await trio.lowlevel.checkpoint()
+        place.link.comes(client_close())
+
+    async with App().running(Settings(close_seconds=1)) as node, trio.open_nursery() as nursery:
+        places = [Lingering(node, nursery) for _ in range(40)]
+        await wait_all_tasks_blocked()
+        for client in node.clients.values():
+            client.close(4001)
+        await wait_all_tasks_blocked()
+        for number, place in enumerate(places):
+            nursery.start_soon(answer, place, number % 5)
+        await node.idle()

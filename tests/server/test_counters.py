@@ -14,6 +14,7 @@ def test_counts_add_up_by_their_labels() -> None:
     counters.add("disconnects", "1000")
     assert counters.get("disconnects", "3008") == 3
     assert counters.get("disconnects", "1001") == 0
+    assert counters.total("disconnects") == 4
     assert set(counters) == {("disconnects", ("3008",), 3), ("disconnects", ("1000",), 1)}
 
 

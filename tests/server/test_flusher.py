@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rooms.core.room import Room
+from rooms.core.slow import Portion
 from rooms.core.tick import CHUNK, Tick
 from rooms.protocol.commands import Position
 from rooms.server.flusher import Flusher
@@ -127,8 +128,8 @@ class Echo(FakeMember):
         super().__init__("echo", TaggedDialect("1"))
         self._lobby = lobby
 
-    def write(self, frames: bytes) -> None:
-        super().write(frames)
+    def write(self, frames: bytes, portion: Portion | None = None, /) -> None:
+        super().write(frames, portion)
         if len(self.writes) == 1:
             self._lobby.publish("b")
 

@@ -25,6 +25,16 @@ def test_letters_case_makes_no_difference(name: str) -> None:
     assert guests.sign_in(name, "s1") == User("Ana", "Ana")
 
 
+@pytest.mark.parametrize("name", ["\uff21na", "\u00aana", "ANA"])
+def test_names_that_look_alike_are_one_name(name: str) -> None:
+    guests = Guests()
+    user = guests.sign_in(name, "s1")
+    with pytest.raises(NameTaken):
+        guests.sign_in("Ana", "s2")
+    guests.sign_out(user)
+    assert guests.sign_in("Ana", "s2") == User("Ana", "Ana")
+
+
 def test_the_same_secret_lets_somebody_in_again() -> None:
     guests = Guests()
     user = guests.sign_in("Ana", "s1")

@@ -10,8 +10,8 @@ import trio
 from trio.testing import MockClock
 
 from rooms.errors import Disconnect, NoPong
-from rooms.protocol.frames import PING_FRAME
-from rooms.server.heartbeat import Heartbeat
+from rooms.protocol.frames import PING, server_frame
+from rooms.server.heartbeat import Heartbeat, Ping
 from rooms.server.timers import Timers
 
 
@@ -20,22 +20,34 @@ class FakeConnection:
 
     Attributes:
         pinged: When pings came.
+        confirmed: What its machine has confirmed, where that is known.
+        confirms: Whether it goes on doing so.
         ended: When and why the connection was ended.
     """
 
     def __init__(self, timers: Timers, answers_after: float | None) -> None:
         self.full = False
         self.heard = True
+        self.ping: Ping | None = None
+        self.confirmed: int | None = None
+        self.confirms = False
         self.pinged: list[float] = []
         self.ended: list[tuple[float, Disconnect]] = []
         self._timers = timers
         self._answers_after = answers_after
 
     def write(self, frames: bytes) -> None:
-        assert frames == PING_FRAME
+        assert self.ping is not None
+        assert self.ping.at == trio.current_time()
+        assert frames == server_frame(self.ping.payload, PING)
         self.pinged.append(trio.current_time())
         if self._answers_after is not None:
             self._timers.call_later(self._answers_after, self._answer)
+
+    def progress(self) -> int | None:
+        if self.confirms and self.confirmed is not None:
+            self.confirmed += 1
+        return self.confirmed
 
     def end(self, reason: Disconnect) -> None:
         self.ended.append((trio.current_time(), reason))
@@ -126,6 +138,52 @@ async def test_who_is_not_read_for_a_while_is_not_taken_for_silent(
         full.full = False
         await trio.sleep(60)
     assert full.ended
+
+
+async def test_who_is_not_read_and_confirms_nothing_is_gone(autojump_clock: MockClock) -> None:
+    async with beating(25, answer=10) as (heartbeat, timers):
+        gone, there, clogged = (FakeConnection(timers, answers_after=None) for _ in range(3))
+        for connection in (gone, there, clogged):
+            connection.full = True
+            heartbeat.add(connection)
+        gone.confirmed = there.confirmed = 7
+        there.confirms = True
+        await trio.sleep(36)
+    ((at, reason),) = gone.ended
+    assert at - gone.pinged[0] == pytest.approx(10)
+    assert isinstance(reason, NoPong)
+    assert not there.ended
+    assert not clogged.ended
+
+
+async def test_who_is_read_again_just_before_its_time_is_up_gets_another_ping(
+    autojump_clock: MockClock,
+) -> None:
+    async with beating(25, answer=10) as (heartbeat, timers):
+        connection = FakeConnection(timers, answers_after=None)
+        connection.full = True
+        heartbeat.add(connection)
+        await trio.sleep(34)
+        connection.full = False
+        await trio.sleep(10)
+        assert not connection.ended
+        await trio.sleep(60)
+    assert connection.ended
+
+
+async def test_each_ping_of_a_connection_can_be_told_from_the_one_before(
+    autojump_clock: MockClock,
+) -> None:
+    seen: set[bytes] = set()
+    async with beating(25, answer=10) as (heartbeat, timers):
+        connection = FakeConnection(timers, answers_after=0.1)
+        heartbeat.add(connection)
+        await trio.sleep(1)
+        for _ in range(4):
+            await trio.sleep(25)
+            assert connection.ping is not None
+            seen.add(connection.ping.payload)
+    assert len(seen) == 4
 
 
 async def test_who_was_removed_is_pinged_no_more(autojump_clock: MockClock) -> None:

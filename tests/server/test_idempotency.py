@@ -195,3 +195,33 @@ async def test_a_key_is_a_short_text(key: Any) -> None:
         error = await ana.request(type="event", event="say", room=ROOM, key=key)
         assert error["code"] == "malformed"
         assert "$.key" in error["message"]
+
+
+async def test_ids_that_begin_anew_after_a_restart_share_no_keys() -> None:
+    bus = Bus()
+    positions = []
+    for _ in range(2):
+        async with in_memory(relay(), broker=BusBroker(bus)) as server:
+            nobody = await member(server)
+            assert nobody.id == "c1"
+            positions.append(await say(nobody, 1))
+    assert positions[0] != positions[1]
+
+
+async def test_one_key_covers_what_one_handler_publishes_under_different_names() -> None:
+    app = App()
+
+    @app.on("say")
+    async def say_and_count(ctx: Context[Any]) -> list[Any]:
+        assert ctx.room is not None
+        said = await ctx.room.publish("said", ctx.payload, key=ctx.key)
+        return [said, await ctx.room.publish("counted", 1, key=ctx.key)]
+
+    async with in_memory(app) as server:
+        ana = await member(server)
+        replies = [
+            (await ana.request(type="event", event="say", room=ROOM, payload=1, key="k"))["payload"]
+            for _ in range(2)
+        ]
+    assert replies[0] == replies[1]
+    assert replies[0][0] != replies[0][1]

@@ -13,21 +13,27 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from rooms.server import listen
+from rooms.config import Settings
+from rooms.server import admission, listen
+from rooms.server.admission import Admission, Visit
+from rooms.server.counters import Counters
 from rooms.server.door import Door
-from rooms.server.listen import ACCEPT_BATCH, Listener
+from rooms.server.listen import ACCEPT_BATCH, LEAST_BATCH, TURN_SECONDS, Listener, next_batch
+from rooms.server.refusals import Refusals
 
 SECONDS = 10
-Serve = Callable[[socket.socket, str], Awaitable[None]]
+Serve = Callable[[socket.socket, Visit], Awaitable[None]]
 
 
 class FakeDoor:
     """A door behind which something else happens."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, **settings: Any) -> None:
+        self.counters = Counters()
+        self.admission = Admission(Settings(**settings), Refusals(self.counters))
         self.serve_socket = serve
 
-    async def serve_tls(self, connection: socket.socket, tls: ssl.SSLContext, remote: str) -> None:
+    async def serve_tls(self, connection: socket.socket, tls: ssl.SSLContext, visit: Visit) -> None:
         connection.send(b"tls")
         await trio.lowlevel.checkpoint()
 
@@ -43,7 +49,7 @@ class FailingSocket(socket.socket):
         return super().accept()
 
 
-async def greet(connection: socket.socket, remote: str) -> None:
+async def greet(connection: socket.socket, visit: Visit) -> None:
     connection.send(b"hello")
     await trio.lowlevel.checkpoint()
 
@@ -59,11 +65,14 @@ def listening(failures: list[int] | None = None) -> FailingSocket:
 
 @asynccontextmanager
 async def listener(
-    serve: Serve = greet, sock: FailingSocket | None = None, tls: ssl.SSLContext | None = None
+    serve: Serve = greet,
+    sock: FailingSocket | None = None,
+    tls: ssl.SSLContext | None = None,
+    door: FakeDoor | None = None,
 ) -> AsyncIterator[Listener]:
     """Listen while the block runs, then stop and wait for the last connection."""
     with sock or listening() as bound:
-        made = Listener(cast(Door, FakeDoor(serve)), bound, tls)
+        made = Listener(cast(Door, door or FakeDoor(serve)), bound, tls)
         with trio.fail_after(SECONDS):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(made.run)
@@ -71,7 +80,7 @@ async def listener(
                 made.stop()
 
 
-async def visit(port: int) -> bytes:
+async def ask(port: int) -> bytes:
     """Return what a new connection is told until its end."""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         return b"".join([bytes(part) async for part in stream])
@@ -79,7 +88,7 @@ async def visit(port: int) -> bytes:
 
 async def test_every_connection_is_served_and_closed() -> None:
     async with listener() as made:
-        assert [await visit(made.port) for _ in range(3)] == [b"hello"] * 3
+        assert [await ask(made.port) for _ in range(3)] == [b"hello"] * 3
 
 
 async def test_more_than_a_batch_may_come_at_once() -> None:
@@ -87,7 +96,7 @@ async def test_more_than_a_batch_may_come_at_once() -> None:
         told: list[bytes] = []
 
         async def come() -> None:
-            told.append(await visit(made.port))
+            told.append(await ask(made.port))
 
         async with trio.open_nursery() as nursery:
             for _ in range(2 * ACCEPT_BATCH + 1):
@@ -98,30 +107,30 @@ async def test_more_than_a_batch_may_come_at_once() -> None:
 async def test_a_connection_neither_blocks_nor_hoards_small_writes() -> None:
     seen: list[tuple[bool, int, str]] = []
 
-    async def note(connection: socket.socket, remote: str) -> None:
+    async def note(connection: socket.socket, visit: Visit) -> None:
         nodelay = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        seen.append((connection.getblocking(), nodelay, remote))
+        seen.append((connection.getblocking(), nodelay, visit.remote))
         await trio.lowlevel.checkpoint()
 
     async with listener(note) as made:
-        await visit(made.port)
+        await ask(made.port)
     ((blocking, nodelay, remote),) = seen
     assert (blocking, bool(nodelay)) == (False, True)
     assert remote.startswith("127.0.0.1:")
 
 
 async def test_what_one_connection_raises_is_logged_and_reaches_no_other() -> None:
-    async def fail_once(connection: socket.socket, remote: str) -> None:
+    async def fail_once(connection: socket.socket, visit: Visit) -> None:
         if not errors:
-            errors.append(remote)
-            raise ValueError(remote)
-        await greet(connection, remote)
+            errors.append(visit.remote)
+            raise ValueError(visit.remote)
+        await greet(connection, visit)
 
     errors: list[str] = []
     with capture_logs() as logs:
         async with listener(fail_once) as made:
-            assert await visit(made.port) == b""
-            assert await visit(made.port) == b"hello"
+            assert await ask(made.port) == b""
+            assert await ask(made.port) == b"hello"
     assert [(log["event"], log["log_level"]) for log in logs] == [("connection failed", "error")]
     assert logs[0]["remote"] == errors[0]
 
@@ -130,12 +139,12 @@ async def test_what_one_connection_raises_is_logged_and_reaches_no_other() -> No
     "error", [trio.BrokenResourceError(), trio.ClosedResourceError(), ConnectionResetError()]
 )
 async def test_a_connection_that_is_lost_is_nobodys_fault(error: Exception) -> None:
-    async def lose(connection: socket.socket, remote: str) -> None:
+    async def lose(connection: socket.socket, visit: Visit) -> None:
         raise ExceptionGroup("of a nursery", [error])
 
     with capture_logs() as logs:
         async with listener(lose) as made:
-            await visit(made.port)
+            await ask(made.port)
     assert [(log["event"], log["log_level"]) for log in logs] == [("connection lost", "debug")]
 
 
@@ -143,7 +152,7 @@ async def test_a_connection_that_is_lost_is_nobodys_fault(error: Exception) -> N
 async def test_who_is_gone_before_being_accepted_is_passed_over(number: int) -> None:
     with capture_logs() as logs:
         async with listener(sock=listening([number])) as made:
-            assert await visit(made.port) == b"hello"
+            assert await ask(made.port) == b"hello"
     assert logs == []
 
 
@@ -153,14 +162,15 @@ async def test_without_a_free_descriptor_it_waits_and_goes_on(
     monkeypatch.setattr(listen, "PAUSE_SECONDS", 0)
     with capture_logs() as logs:
         async with listener(sock=listening([errno.EMFILE, errno.ENFILE])) as made:
-            assert await visit(made.port) == b"hello"
-    assert [log["event"] for log in logs] == ["cannot accept a connection"] * 2
+            assert await ask(made.port) == b"hello"
+    assert [log["log_level"] for log in logs] == ["error"]
+    assert "raise `ulimit -n`" in logs[0]["event"]
 
 
 async def test_stopping_closes_the_port_and_waits_for_who_is_connected() -> None:
     let_go = trio.Event()
 
-    async def hold(connection: socket.socket, remote: str) -> None:
+    async def hold(connection: socket.socket, visit: Visit) -> None:
         connection.send(b"held")
         await let_go.wait()
 
@@ -179,4 +189,38 @@ async def test_stopping_closes_the_port_and_waits_for_who_is_connected() -> None
 async def test_with_a_certificate_everybody_is_to_speak_tls() -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     async with listener(tls=tls) as made:
-        assert await visit(made.port) == b"tls"
+        assert await ask(made.port) == b"tls"
+
+
+class FullDoor(FakeDoor):
+    """A door before which nobody may wait."""
+
+    def __init__(self) -> None:
+        super().__init__(greet, connections=1)
+        self.admission.arrive_unlimited("memory")
+
+
+@pytest.mark.parametrize(
+    ("tls", "answer"),
+    [(None, b"HTTP/1.1 503 Service Unavailable"), (ssl.PROTOCOL_TLS_SERVER, b"")],
+)
+async def test_who_cannot_even_wait_is_told_so_as_far_as_that_costs_nothing(
+    tls: int | None, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "LINGERING", 0)
+    context = None if tls is None else ssl.SSLContext(tls)
+    door = FullDoor()
+    async with listener(tls=context, door=door) as made:
+        assert (await ask(made.port)).split(b"\r\n")[0] == answer
+    assert door.counters.get("refusals", "connections") == 1
+
+
+def test_the_longer_others_have_to_wait_the_fewer_are_accepted_at_a_time() -> None:
+    batches = [ACCEPT_BATCH]
+    for _ in range(10):
+        batches.append(next_batch(batches[-1], 2 * TURN_SECONDS))
+    assert batches == sorted(batches, reverse=True)
+    assert batches[-1] == LEAST_BATCH
+    for _ in range(10):
+        batches.append(next_batch(batches[-1], TURN_SECONDS / 2))
+    assert batches[-1] == ACCEPT_BATCH

@@ -6,6 +6,7 @@ import pytest
 
 from rooms import App, Settings
 from rooms.core.history import Retention
+from rooms.core.slow import SlowRule
 from rooms.errors import InvalidFilter
 
 SETTINGS = Settings(history_messages=100, history_seconds=300)
@@ -62,3 +63,18 @@ def test_a_number_out_of_its_range_is_refused(options: dict[str, int], complaint
 def test_what_is_no_filter_is_refused() -> None:
     with pytest.raises(InvalidFilter, match="must be the last level"):
         App().rooms("#/chat", history=1)
+
+
+def test_slow_clients_of_a_room_are_treated_by_what_was_said_last_of_it() -> None:
+    app = App()
+    assert app.options.slow("ticker/1") is None
+    app.rooms("ticker/#", slow="drop_oldest")
+    app.rooms("ticker/1", history=3)
+    assert app.options.slow("ticker/1") == SlowRule("drop_oldest", "ticker/#")
+    app.rooms("#", slow="disconnect")
+    assert app.options.slow("ticker/1") == SlowRule("disconnect", "#")
+
+
+def test_an_unknown_policy_for_slow_clients_is_refused() -> None:
+    with pytest.raises(ValueError, match="choose one of disconnect, drop_oldest, drop_newest"):
+        App().rooms("#", slow="wait")  # type: ignore[arg-type]  # what is tested

@@ -109,3 +109,42 @@ async def test_pongs_that_nobody_reads_are_not_hoarded(autojump_clock: MockClock
             await client.send_raw(client_frame("", PING) * 10)
         await server.node.idle()
     assert gone == [3008]
+
+
+async def test_an_inbox_that_fills_while_a_handler_is_busy_makes_the_client_wait(
+    autojump_clock: MockClock,
+) -> None:
+    app = App()
+
+    @app.on("wait")
+    async def wait(ctx: Ctx) -> None:
+        await trio.sleep(1)
+
+    async with in_memory(app, Settings(inbox_messages=4, ping_seconds=1000)) as server:
+        client = await server.connect()
+        await client.send(type="event", event="wait", id=0)
+        await wait_all_tasks_blocked()
+        frames = [f'{{"type":"event","event":"wait","id":{number}}}' for number in range(1, 40)]
+        await client.send_raw(b"".join(map(client_frame, frames)))
+        assert [(await client.receive())["id"] for _ in range(40)] == list(range(40))
+
+
+async def test_answers_that_nobody_reads_are_not_made(autojump_clock: MockClock) -> None:
+    settings = Settings(outbox_bytes=100_000, ping_seconds=1000, write_seconds=1000)
+    async with in_memory(App(relay=True), settings) as server:
+        client = lockstep_client(server)
+        await client.handshake()
+        await client.welcome()
+        await client.join("lobby")
+        large = "x" * 20_000
+        for _ in range(2):
+            await client.event("say", "lobby", large)
+        asked = 200
+        history = client_frame('{"type":"history","room":"lobby","id":"h"}')
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.send_raw, history * asked)
+            await wait_all_tasks_blocked()
+            (session,) = server.node.sessions.values()
+            assert session.outbox.waiting_bytes < settings.outbox_bytes
+            answers = [await client.receive_type("reply") for _ in range(asked)]
+        assert all(len(answer["publications"]) == 2 for answer in answers)

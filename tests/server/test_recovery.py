@@ -452,3 +452,13 @@ async def test_a_recovery_that_fails_is_answered_and_leaves_nothing_behind(
         assert app.room_names == []
         broker.asked["history"].trouble = None
         assert (await client.join(ROOM))["count"] == 1
+
+
+async def test_who_is_told_to_try_again_makes_no_mistake() -> None:
+    broker = SlowBroker()
+    async with in_memory(App(relay=True), Settings(errors_in_a_row=2), broker) as server:
+        ana = await server.connect()
+        broker.asked["subscribe"].trouble = Unavailable("The disk is away.")
+        for _ in range(5):
+            error = await ana.join(ROOM)
+            assert (error["code"], error["retry_after"]) == ("unavailable", 1.0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
+from rooms.errors import Disconnect
 from rooms.protocol.parser import Message
 from rooms.transports.base import Link
 
@@ -49,7 +51,7 @@ class FakeLink(Link):
 
     def send_nowait(self, data: bytes) -> int:
         if self.full:
-            return 0
+            raise BlockingIOError
         self.sent += data
         return len(data)
 
@@ -76,6 +78,13 @@ class FakeLink(Link):
         await trio.lowlevel.checkpoint()
 
 
+@dataclass
+class FakePace:
+    """A limit for bytes."""
+
+    bytes: int = 1_000_000
+
+
 class FakeReceiver:
     """A session that keeps what it gets."""
 
@@ -83,13 +92,29 @@ class FakeReceiver:
         self.heard = False
         self.full = False
         self.messages: list[Message] = []
+        self.pongs: list[bytes] = []
         self.endings: list[bool] = []
+        self.reasons: list[Disconnect] = []
+        self.received_bytes = 0
+        self.pace = FakePace()
+        self.overdrafts = 0
+        self.other_frames = 0
         self._limit = limit
+
+    def overdraw(self, frames: int = 0) -> None:
+        self.overdrafts += 1
+        self.other_frames += frames
 
     def receive(self, opcode: int, payload: bytes) -> None:
         assert not self.full
         self.messages.append((opcode, payload))
         self.full = len(self.messages) >= self._limit
+
+    def ponged(self, payload: bytes) -> None:
+        self.pongs.append(payload)
+
+    def end(self, reason: Disconnect) -> None:
+        self.reasons.append(reason)
 
     def ended(self, clean: bool) -> None:
         self.endings.append(clean)

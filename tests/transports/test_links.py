@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -20,9 +22,14 @@ PLENTY = b"x" * 10_000_000
 
 
 class NoFlusher:
-    """A flusher with nothing to flush."""
+    """A flusher with nothing to flush, and its tick."""
 
     batching = False
+    size = 0
+
+    @property
+    def tick(self) -> NoFlusher:
+        return self
 
     async def flush(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -58,6 +65,15 @@ def reset(peer: socket.socket) -> None:
     peer.close()
 
 
+def fill(link: SocketLink) -> int:
+    """Send until the kernel takes no more; return how much it took."""
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += link.send_nowait(PLENTY)
+    return sent
+
+
 async def test_bytes_go_both_ways(pair: tuple[SocketLink, socket.socket]) -> None:
     link, peer = pair
     assert link.send_nowait(b"to the peer") == 11
@@ -72,10 +88,7 @@ async def test_what_the_kernel_does_not_take_is_not_sent(
     pair: tuple[SocketLink, socket.socket],
 ) -> None:
     link, _ = pair
-    sent = link.send_nowait(PLENTY)
-    while part := link.send_nowait(PLENTY):
-        sent += part
-    assert 0 < sent < 2 * len(PLENTY)
+    assert 0 < fill(link) < 2 * len(PLENTY)
 
 
 async def test_all_is_sent_as_the_peer_reads(pair: tuple[SocketLink, socket.socket]) -> None:
@@ -87,6 +100,44 @@ async def test_all_is_sent_as_the_peer_reads(pair: tuple[SocketLink, socket.sock
             nursery.start_soon(link.send_all, PLENTY)
             while size < len(PLENTY):
                 size += len(await theirs.receive_some())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what arrived")
+async def test_progress_tells_that_the_peer_takes_something_long_before_it_has_all(
+    pair: tuple[SocketLink, socket.socket],
+) -> None:
+    link, peer = pair
+    theirs = trio.SocketStream(trio.socket.from_stdlib_socket(peer))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.send_all, PLENTY)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        stuck = link.progress()
+        assert stuck is not None
+        assert link.progress() == stuck
+        with trio.fail_after(SECONDS):
+            while link.progress() == stuck:
+                await theirs.receive_some(65536)
+        assert (link.progress() or 0) > stuck
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what arrived")
+async def test_progress_falls_by_what_was_sent_at_once_until_that_has_arrived(
+    pair: tuple[SocketLink, socket.socket],
+) -> None:
+    link, _ = pair
+    fill(link)
+    before = link.progress()
+    assert before is not None
+    assert before < 0
+
+
+async def test_nothing_is_known_of_the_progress_of_a_closed_socket_or_a_stream() -> None:
+    with socket.socket() as closed:
+        link = SocketLink(closed)
+    assert link.progress() is None
+    stream, _ = trio.testing.memory_stream_pair()
+    assert StreamLink(stream).progress() is None
 
 
 async def test_an_end_is_nothing_and_a_reset_breaks(
@@ -174,7 +225,8 @@ async def test_a_watched_socket_calls_with_what_arrives_and_at_the_end(
 async def test_a_stream_takes_nothing_at_once_and_everything_in_time() -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     link = StreamLink(ours)
-    assert link.send_nowait(b"x") == 0
+    with pytest.raises(BlockingIOError):
+        link.send_nowait(b"x")
     assert not link.watch(lambda data: None)
     await link.send_all(b"to the peer")
     assert await theirs.receive_some() == b"to the peer"

@@ -9,17 +9,24 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from rooms.transports.poller import Poller
+from rooms.transports.poller import BATCH_BYTES, Poller
 
 pytestmark = pytest.mark.skipif(not Poller.available(), reason="this platform has no epoll")
 
 SECONDS = 10
 
 
+class FakeTick:
+    """As much of a tick as a poller looks at."""
+
+    size = 0
+
+
 class FakeFlusher:
     """A flusher that counts, and can be waited for."""
 
     def __init__(self) -> None:
+        self.tick = FakeTick()
         self.batching = False
         self.flushes = 0
         self.flushed = trio.Event()
@@ -114,3 +121,21 @@ async def test_a_call_may_remove_another_socket_of_its_batch(
         others.send(b"x")
         await there.flusher.flushed.wait()
         assert len(called) == 1
+
+
+async def test_a_batch_ends_when_enough_was_published() -> None:
+    async with place() as here:
+        pairs = [socket.socketpair() for _ in range(3)]
+        for number, (ours, theirs) in enumerate(pairs):
+            here.watch(str(number), ours)
+            theirs.send(b"x")
+        here.flusher.tick.size = BATCH_BYTES + 1
+        batches = []
+        while len(here.calls) < 3:
+            await here.flusher.flushed.wait()
+            batches.append(len(here.calls))
+        assert batches == [1, 2, 3]
+        for pair in pairs:
+            here.poller.remove(pair[0])
+            for sock in pair:
+                sock.close()

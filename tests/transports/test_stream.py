@@ -8,7 +8,7 @@ from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from rooms.protocol.frames import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame
 from rooms.testing import client_close, client_frame
-from rooms.transports.stream import SLOW_BYTES, FrameStream
+from rooms.transports.stream import LATE_FRAMES, SLOW_BYTES, FrameStream
 from tests.transports.fakes import FakeLink, FakeReceiver, FakeWriter
 
 HEAD = b"GET /ws HTTP/1.1\r\n\r\n"
@@ -53,6 +53,14 @@ async def test_for_a_link_that_calls_the_speaker_is_called_when_something_is_for
     place.link.comes(client_frame("?", PING))
     place.link.comes(FIRST)
     assert place.calls == 1
+
+
+async def test_what_a_pong_said_is_told() -> None:
+    place = Attached(watchable=True)
+    place.link.comes(client_frame("1", PONG) + client_frame("a") + client_frame("2", PONG))
+    assert place.receiver.pongs == [b"2"]
+    place.link.comes(client_frame("b"))
+    assert place.receiver.pongs == [b"2"]
 
 
 async def test_a_link_that_must_be_read_needs_the_speaker_from_the_beginning() -> None:
@@ -247,3 +255,65 @@ async def test_the_slow_lane_is_given_out_in_pieces_with_a_turn_for_others_befor
         with assert_checkpoints():
             pieces.append(await place.stream.receive_some(1024))
     assert [len(piece) for piece in pieces] == [1024] * 5 + [6000 - 5 * 1024]
+
+
+async def test_the_receiver_is_told_of_everything_that_arrives(made: bool) -> None:
+    place = Attached(watchable=made)
+    place.stream.take(client_frame("a") + client_frame("?", PING) + FIRST)
+    place.stream.take(LAST[:2])
+    place.stream.take(LAST[2:])
+    assert place.receiver.received_bytes == len(client_frame("a") * 2 + FIRST + LAST)
+    assert place.receiver.other_frames == 3
+
+
+async def test_the_receiver_is_told_of_bytes_beyond_its_pace_before_their_messages() -> None:
+    place = Attached(watchable=True)
+    place.receiver.pace.bytes = 10
+    place.stream.take(client_frame("a"))
+    assert place.receiver.overdrafts == 0
+    place.stream.take(client_frame("b"))
+    assert place.receiver.overdrafts == 1
+
+
+async def test_too_many_fragments_end_the_connection(made: bool) -> None:
+    place = Attached(watchable=made)
+    place.stream.take(FIRST + client_frame("", CONTINUATION, fin=False) * 1023)
+    assert place.receiver.reasons == []
+    place.stream.take(LAST)
+    assert [str(reason) for reason in place.receiver.reasons] == ["1009 too many fragments"]
+
+
+async def test_a_flood_after_our_goodbye_is_not_sorted_to_its_end() -> None:
+    place = Attached(watchable=True)
+    place.stream.say_goodbye(close_frame(3001, "bye"))
+    place.stream.take(client_frame("late") * LATE_FRAMES)
+    assert not place.stream.closed
+    place.stream.take(client_frame("late"))
+    assert place.stream.closed
+    assert place.link.paused
+
+
+async def test_what_came_before_the_end_is_handled_first(nursery: trio.Nursery) -> None:
+    place = Attached(watchable=True)
+    last = client_frame("?", PING) + client_close(4001)
+    place.link.comes(last)
+    place.link.comes(b"")
+    assert not place.stream.closed
+    await place.read()
+    assert place.slow == [last, b""]
+    assert place.stream.closed
+
+
+async def test_the_end_of_a_peer_waits_for_the_message_in_fragments_before_it(
+    nursery: trio.Nursery,
+) -> None:
+    place = Attached(watchable=True)
+    place.link.comes(FIRST + LAST + client_frame("whole") + client_close(4001))
+    place.link.comes(b"")
+    nursery.start_soon(place.read)
+    await wait_all_tasks_blocked()
+    assert not place.stream.closed
+    place.stream.deliver_slow((TEXT, b"both"))
+    await wait_all_tasks_blocked()
+    assert place.receiver.messages == [(TEXT, b"both"), (TEXT, b"whole")]
+    assert place.slow == [FIRST + LAST, client_close(4001), b""]

@@ -31,7 +31,7 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 
 class Narrow(Link):
-    """A link whose kernel takes a few bytes at once, and nothing while it is `shut`."""
+    """A link whose kernel takes a few bytes at once."""
 
     def __init__(self, stream: trio.abc.Stream, bytes_at_once: int) -> None:
         self._stream = stream
@@ -195,3 +195,12 @@ async def test_as_a_stream_it_gives_no_more_than_was_asked_for(contexts: Context
     assert await receive_exactly(client, 6) == b"answer"
     await stream.aclose()
     assert await client.receive_some() == b""
+
+
+async def test_all_that_was_read_is_given_at_once(contexts: Contexts) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    link = TlsLink(StreamLink(ours), contexts[0])
+    client = await connect(link, theirs, contexts[1])
+    await client.send_all(b"one record ")
+    await client.send_all(b"and another")
+    assert await link.receive_some() == b"one record and another"

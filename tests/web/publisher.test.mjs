@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Client } from "../../web/rooms.js";
+import { waitAfter } from "../../web/rooms/errors.js";
 import { Clock } from "./support/clock.mjs";
 import { FakeServer, settled } from "./support/server.mjs";
 
@@ -130,12 +131,119 @@ test("no event is sent again when the server may have forgotten its key", async 
 });
 
 test("an event that the server refuses fails with its reason and is not sent again", async () => {
-  const failed = assert.rejects(lobby.send("say", 1), { code: "rate_limited" });
-  await server.refuse("rate_limited");
+  const failed = assert.rejects(lobby.send("say", 1), { code: "invalid_payload" });
+  await server.refuse("invalid_payload");
   await failed;
   await comeBack();
   assert.deepEqual(events(), []);
 });
+
+// Being told to wait
+
+async function refuseFor(seconds, { id } = server.last) {
+  const frame = { type: "error", id, code: "rate_limited", message: "Wait." };
+  await server.say({ ...frame, retry_after: seconds });
+}
+
+const payloads = () => events().map(({ payload }) => payload);
+
+test("an event that came too fast is sent again with its key after the wait", async () => {
+  const sending = lobby.send("say", 1);
+  await refuseFor(2.5);
+  clock.advance(2_499);
+  assert.deepEqual(payloads(), [1]);
+  clock.advance(1);
+  const [{ key: first }, { key: second }] = events();
+  assert.equal(first, second);
+  await server.reply({ position: ["e1", 1] });
+  assert.deepEqual((await sending).position, ["e1", 1]);
+});
+
+test("the wait is a little longer than asked, so that not everybody comes back at once", () => {
+  assert.equal(waitAfter({ retryAfter: 2_000 }, { random: () => 0.5 }), 2_250);
+});
+
+test("while the server is unavailable an event is tried again each second", async () => {
+  const sending = lobby.send("say", 1);
+  await server.refuse("unavailable");
+  clock.advance(1_000);
+  await server.refuse("unavailable");
+  clock.advance(1_000);
+  assert.deepEqual(payloads(), [1, 1, 1]);
+  await server.reply();
+  await sending;
+});
+
+test("nothing overtakes an event that was refused, and then they go one by one", async () => {
+  lobby.send("say", 1);
+  lobby.send("say", 2);
+  const [one, two] = events();
+  await refuseFor(1, one);
+  lobby.send("say", 3);
+  await refuseFor(2, two);
+  clock.advance(1_999);
+  assert.deepEqual(payloads(), [1, 2]);
+  clock.advance(1);
+  assert.deepEqual(payloads(), [1, 2, 1]);
+  await server.reply();
+  await refuseFor(1);
+  clock.advance(1_000);
+  await server.reply();
+  await server.reply();
+  assert.deepEqual(payloads(), [1, 2, 1, 2, 2, 3]);
+  lobby.send("say", 4);
+  lobby.send("say", 5);
+  assert.deepEqual(payloads().slice(-2), [4, 5]);
+});
+
+test("what is still under way is waited for before what was refused is sent again", async () => {
+  lobby.send("say", 1);
+  lobby.send("say", 2);
+  const [one, two] = events();
+  await refuseFor(1, one);
+  clock.advance(1_000);
+  assert.deepEqual(payloads(), [1, 2]);
+  await server.say({ type: "reply", id: two.id });
+  assert.deepEqual(payloads(), [1, 2, 1]);
+});
+
+test("an event fails at once when the wait is longer than its time", async () => {
+  const failed = assert.rejects(lobby.send("say", 1, { timeout: 2_000 }), {
+    code: "rate_limited",
+    retryAfter: 2_000,
+  });
+  await refuseFor(2);
+  await failed;
+});
+
+test("an event whose time is over while another was told to wait fails for that reason", async () => {
+  lobby.send("say", 1);
+  await refuseFor(10);
+  const failed = assert.rejects(lobby.send("say", 2, { timeout: 500 }), { code: "rate_limited" });
+  clock.advance(500);
+  await failed;
+  assert.deepEqual(payloads(), [1]);
+});
+
+test("an event that was only ever refused is sent, whoever we are after a reconnect", async () => {
+  const sending = lobby.send("say", 1);
+  await refuseFor(1);
+  await comeBack({ user: null });
+  assert.deepEqual(payloads(), []);
+  clock.advance(1_000);
+  await server.reply();
+  await sending;
+});
+
+test("leaving the room forgets the wait", async () => {
+  const failed = assert.rejects(lobby.send("say", 1), { code: "closed" });
+  await refuseFor(5);
+  client.close();
+  await failed;
+  assert.equal(clock.pending, 0);
+});
+
+// Limits
 
 test("a room keeps no more events waiting than it may", async () => {
   await server.hangUp();

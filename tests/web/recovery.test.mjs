@@ -25,7 +25,7 @@ beforeEach(async () => {
   lobby = client.room("lobby");
   lobby.on("say", ({ payload, missed = false }) => heard.push([payload, missed]));
   lobby.onRecovered(({ missed }) => heard.push(`recovered ${missed}`));
-  lobby.onGap(({ reason }) => heard.push(`gap ${reason}`));
+  lobby.onGap(({ reason, count }) => heard.push(["gap", reason, count].join(" ").trim()));
 });
 
 const said = (offset, epoch = "e1") => ({
@@ -43,6 +43,10 @@ async function comeBack() {
   clock.advance(0);
   await server.greet();
 }
+
+const dropped = (count, offset) => ({
+  type: "dropped", room: "lobby", count, position: ["e1", offset],
+});
 
 const answer = (fields) =>
   server.reply({ room: "lobby", presence: {}, count: 0, position: ["e1", 44], ...fields });
@@ -108,6 +112,26 @@ test("a gap between two events is told before the second", async () => {
   await server.say(said(43));
   await server.say(said(1, "e2"));
   assert.deepEqual(heard, ["gap skipped", [43, false], "gap epoch_changed", [1, false]]);
+});
+
+test("dropped events are told once, and what comes after them is heard", async () => {
+  await joinAt(["e1", 25]);
+  await server.say(dropped(17, 42));
+  assert.deepEqual(lobby.position, ["e1", 42]);
+  await server.say(dropped(17, 42));
+  await server.say(said(43));
+  assert.deepEqual(heard, ["gap dropped 17", [43, false]]);
+});
+
+test("events that were dropped while catching up are told behind what was missed", async () => {
+  await joinAt(["e1", 42]);
+  await comeBack();
+  await answer({ recovered: true, missed: [said(43)], more: true });
+  await server.say(dropped(2, 46));
+  await server.say(dropped(1, 47));
+  await server.say({ type: "missed", room: "lobby", missed: [said(44)], more: false });
+  await server.say(said(48));
+  assert.deepEqual(heard, [[43, true], [44, true], "recovered 2", "gap dropped 3", [48, false]]);
 });
 
 test("an event before the answer to the join is left to the answer", async () => {

@@ -155,6 +155,34 @@ test("a rejoin that the server refuses is reported", async () => {
   assert.deepEqual(server.received, []);
 });
 
+test("a rejoin that the server refuses for the moment is tried again", async () => {
+  const lobby = await joinLobby();
+  lobby.onRefused(() => assert.fail("not for good"));
+  await reconnect();
+  await server.refuse("rate_limited", "Wait.", { retry_after: 2 });
+  clock.advance(1_999);
+  assert.equal(server.received.length, 1);
+  clock.advance(1);
+  await server.admit();
+  assert.equal(lobby.joined, true);
+});
+
+test("a rejoin that waits is not made when the room is left", async () => {
+  const lobby = await joinLobby();
+  await reconnect();
+  await server.refuse("unavailable");
+  await lobby.leave();
+  clock.advance(1_000);
+  assert.equal(server.received.length, 1);
+});
+
+test("a first join that the server refuses for the moment fails", async () => {
+  await server.greet();
+  const refused = assert.rejects(client.join("lobby"), { code: "rate_limited", retryAfter: 2_000 });
+  await server.refuse("rate_limited", "Wait.", { retry_after: 2 });
+  await refused;
+});
+
 test("a join that a broken connection cut short is sent again", async () => {
   await server.greet();
   const joining = client.join("lobby");
@@ -275,6 +303,16 @@ test("a change too large to be told is made good by a list", async () => {
   });
   assert.deepEqual([...lobby.presence.keys()], ["Ana", "Ben", "Cem"]);
   assert.deepEqual(told, [[["Ben"], 3, false], [[], 3, true]]);
+});
+
+test("changes that were dropped are made good by a list", async () => {
+  const lobby = await joinLobby({ Ana: ANA });
+  lobby.onGap(() => assert.fail("no event was dropped"));
+  await server.say({
+    type: "dropped", room: "lobby", count: 0, position: ["e1", 0], presence: true,
+  });
+  await server.reply({ presence: { Ana: ANA, Ben: BEN }, count: 2, position: ["e1", 0] });
+  assert.deepEqual([...lobby.presence.keys()], ["Ana", "Ben"]);
 });
 
 test("of lists that are cut short nobody is said to have come or gone", async () => {

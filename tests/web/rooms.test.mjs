@@ -100,6 +100,13 @@ test("a connection lost while signing in is made again", async () => {
   assert.equal(client.state, "waiting");
 });
 
+test("a sign-in that the server cannot do for the moment is tried again", async () => {
+  const client = start({ signIn: (it) => it.authenticate({ name: "Ana" }) });
+  await server.greet();
+  await server.refuse("unavailable");
+  assert.equal(client.state, "waiting");
+});
+
 test("a sign-in that the server does not answer is tried again on a new connection", async () => {
   const client = start({ signIn: (it) => it.authenticate({ name: "Ana" }) });
   await server.greet();
@@ -127,6 +134,13 @@ test("a refused request carries the server's code and message", async () => {
     message: "There is no such event.",
   });
   await server.refuse("unknown_event", "There is no such event.");
+  await refused;
+});
+
+test("a request that came too fast says how many milliseconds to wait", async () => {
+  const client = await startOpen();
+  const refused = assert.rejects(client.request("echo"), { code: "rate_limited", retryAfter: 250 });
+  await server.refuse("rate_limited", "Wait.", { retry_after: 0.25 });
   await refused;
 });
 
@@ -214,6 +228,27 @@ test("a lost connection is made again after the wait", async () => {
   await server.greet();
   assert.equal(client.state, "open");
   assert.equal(client.id, "c2");
+});
+
+test("a server that restarts says how long to stay away", async () => {
+  const client = await startOpen();
+  await server.hangUp(3001, "server restarts, retry after 6.25 s");
+  assert.equal(states.at(-1).delay, 6250);
+  clock.advance(6249);
+  assert.equal(server.sockets.length, 1);
+  clock.advance(1);
+  await server.hangUp();
+  assert.equal(states.at(-1).delay, 250);
+  assert.equal(client.state, "waiting");
+});
+
+test("who was sent away for too many requests stays away for five seconds or longer", async () => {
+  await startOpen();
+  await server.hangUp(3013, "too many messages");
+  assert.equal(states.at(-1).delay, 5_000);
+  clock.advance(5_000);
+  await server.hangUp(3013, "too many messages, retry after 60 s");
+  assert.equal(states.at(-1).delay, 60_000);
 });
 
 test("a close code that forbids it keeps the client away", async () => {

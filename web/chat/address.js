@@ -9,7 +9,7 @@ export function addressOf(room) {
 export function roomAt(hash) {
   if (!hash.startsWith("#/")) return "";
   try {
-    return decodeURIComponent(hash.slice(2)).trim().normalize("NFC");
+    return decodeURIComponent(hash.slice(2)).trim().normalize("NFKC");
   } catch {
     return ""; // a broken escape
   }

@@ -65,7 +65,7 @@ function showPeoplePanel(shown) {
 function onSubmit(id, field, handle) {
   byId(id).addEventListener("submit", (event) => {
     event.preventDefault();
-    const value = byId(field).value.trim().normalize("NFC");
+    const value = byId(field).value.trim().normalize("NFKC");
     if (value) handle(value);
   });
 }

@@ -1,4 +1,4 @@
-import { RoomsError, disconnected, timedOut } from "./errors.js";
+import { RoomsError, disconnected, isPassing, timedOut, waitAfter } from "./errors.js";
 import { randomText } from "./random.js";
 
 const KEY_LIFETIME = 240_000; // the server knows a key for five minutes
@@ -10,11 +10,17 @@ const KEY_LIFETIME = 240_000; // the server knows a key for five minutes
  * (or, without one, for one connection) and for one life of the room's stream. Where either is
  * another than at the first attempt nobody can tell whether that was published, and the event
  * fails with "unknown_outcome" rather than being published twice.
+ *
+ * When the server asks us to wait we do, and go on with one event at a time until none is left: so
+ * nothing that we send later overtakes what was refused, nor is all of it refused once more.
  */
 export class Publisher {
   #room;
   #client;
   #waiting = new Set();
+  #refusal = null; // the error that asked us to wait, until nothing waits any more
+  #resumeAt = 0;
+  #pause = null; // the timer until then
 
   constructor(room, client) {
     this.#room = room;
@@ -28,33 +34,48 @@ export class Publisher {
     return new Promise((resolve, reject) => {
       if (this.#waiting.size >= maxWaiting) throw tooMany(maxWaiting);
       const frame = { type: "event", event, room: this.#room.name, payload, key };
-      const entry = { frame, resolve, reject, scope: null, due: timers.now() + patience };
+      const entry = { frame, resolve, reject, due: timers.now() + patience };
+      Object.assign(entry, { asked: false, scope: null });
       entry.timer = timers.setTimeout(() => this.#expire(entry, patience), patience);
       this.#waiting.add(entry);
-      if (this.#room.joined) this.#attempt(entry);
+      this.#proceed();
     });
   }
 
-  /** The room is joined: send what waits, in its order. */
+  /** The room is joined: send what waits. */
   joined() {
-    for (const entry of this.#waiting) this.#attempt(entry);
+    this.#proceed();
   }
 
   /** The room will not be joined any more. */
   ended(error) {
+    this.#client.options.timers.clearTimeout(this.#pause);
+    this.#pause = this.#refusal = null;
     for (const entry of this.#waiting) this.#fail(entry, error);
+  }
+
+  /** Send what waits, in its order, as far as it may be sent now. */
+  #proceed() {
+    if (this.#pause !== null || !this.#room.joined) return;
+    if (this.#waiting.size === 0) this.#refusal = null;
+    for (const entry of this.#waiting) {
+      if (this.#refusal && this.#underWay) return;
+      if (!entry.asked) this.#attempt(entry);
+    }
   }
 
   #attempt(entry) {
     const scope = this.#scope;
+    const before = entry.scope;
     if (entry.scope !== null && entry.scope !== scope) {
       this.#fail(entry, unknownOutcome());
       return;
     }
+    entry.asked = true;
     try {
       const sent = this.#client.ask(entry.frame, {
-        resolve: (reply) => this.#settle(entry) && entry.resolve(reply),
-        reject: (error) => error.code === "disconnected" || this.#fail(entry, error),
+        resolve: (reply) => this.#answered(entry, reply),
+        reject: (error) => this.#refused(entry, error, before),
         timeout: entry.due - this.#client.options.timers.now(),
       });
       if (sent) entry.scope = scope;
@@ -63,13 +84,52 @@ export class Publisher {
     }
   }
 
+  #answered(entry, reply) {
+    if (this.#settle(entry)) entry.resolve(reply);
+    this.#proceed();
+  }
+
+  /** `before` is the scope of what may have been published, by an attempt before this one. */
+  #refused(entry, error, before) {
+    if (error.code === "disconnected") {
+      entry.asked = false;
+      return;
+    }
+    if (isPassing(error)) {
+      Object.assign(entry, { asked: false, scope: before });
+      this.#rest(error);
+    }
+    if (!isPassing(error) || this.#resumeAt >= entry.due) this.#fail(entry, error);
+    this.#proceed();
+  }
+
+  /** Send nothing for as long as the server asks for. */
+  #rest(error) {
+    const { options } = this.#client;
+    const { timers } = options;
+    const now = timers.now();
+    this.#refusal = error;
+    this.#resumeAt = Math.max(this.#resumeAt, now + waitAfter(error, options));
+    timers.clearTimeout(this.#pause);
+    this.#pause = timers.setTimeout(() => {
+      this.#pause = null;
+      this.#proceed();
+    }, this.#resumeAt - now);
+  }
+
+  get #underWay() {
+    return [...this.#waiting].some(({ asked }) => asked);
+  }
+
   get #scope() {
     const { user, id } = this.#client;
     return JSON.stringify([user?.id ?? id, this.#room.position?.[0]]);
   }
 
   #expire(entry, patience) {
-    this.#fail(entry, entry.scope === null ? disconnected() : timedOut(patience));
+    const unsent = this.#refusal ?? disconnected();
+    this.#fail(entry, entry.scope === null ? unsent : timedOut(patience));
+    this.#proceed();
   }
 
   #fail(entry, error) {

@@ -1,5 +1,5 @@
 import { deferred } from "./deferred.js";
-import { RoomsError } from "./errors.js";
+import { RoomsError, isPassing, waitAfter } from "./errors.js";
 import { Listeners } from "./listeners.js";
 import { Publisher } from "./publisher.js";
 import { Roster } from "./roster.js";
@@ -17,7 +17,11 @@ export class Room {
   #client;
   #membership = null; // {promise, resolve, reject} while this client wants to be a member
   #asked = false; // whether this connection has sent a join
+  #entered = false; // whether the server has let us in since `join`
+  #rejoin = null; // the timer until the next join after one that was refused for the moment
   #missed = 0; // how much was told so far of what we missed
+  #catchingUp = false; // whether more of it is still to come
+  #dropped = null; // what was dropped meanwhile
   #publisher;
   #roster = new Roster();
   #events = new Listeners();
@@ -53,7 +57,11 @@ export class Room {
     return this.#notices.add("recovered", listener);
   }
 
-  /** Call `listener` with `{reason}` when something may be missing, before what comes after it. */
+  /**
+   * Call `listener` with `{reason}` when something may be missing, before what comes after it.
+   *
+   * With the reason "dropped", that we read too slowly, there is a `count` of what was dropped.
+   */
   onGap(listener) {
     return this.#notices.add("gap", listener);
   }
@@ -121,13 +129,16 @@ export class Room {
 
   /** @internal The client has no connection. */
   disconnected() {
-    this.joined = this.#asked = false;
+    this.joined = this.#asked = this.#catchingUp = false;
+    this.#dropped = null;
+    this.#client.options.timers.clearTimeout(this.#rejoin);
   }
 
   /** @internal The membership is over. */
   ended(error) {
     this.#membership?.reject(error);
     this.#membership = null;
+    this.#entered = false;
     this.#roster.clear();
     this.#publisher.ended(error);
     this.disconnected();
@@ -140,10 +151,11 @@ export class Room {
     if (frame.type === "event") this.#deliver(frame);
     else if (frame.type === "missed") this.#catchUp(frame);
     else if (frame.type === "presence") this.#changed(frame);
+    else if (frame.type === "dropped") this.#lost(frame);
   }
 
   #enter(reply) {
-    this.joined = true;
+    this.joined = this.#entered = true;
     const change = this.#roster.replace(reply);
     this.#missed = 0;
     if (reply.recovered) this.#catchUp(reply);
@@ -165,9 +177,28 @@ export class Room {
       this.#deliver({ ...publication, missed: true });
     }
     this.#missed += missed.length;
+    this.#catchingUp = more;
     if (more) return;
     this.#notices.emit("recovered", { missed: this.#missed });
     this.#membership?.resolve();
+    if (this.#dropped) this.#skip(this.#dropped);
+  }
+
+  /** Messages were dropped, because we did not read them in time. */
+  #lost({ count, position, presence }) {
+    if (presence) this.#listAgain();
+    if (!this.#catchingUp) this.#skip({ count, position });
+    else this.#dropped = { count: count + (this.#dropped?.count ?? 0), position };
+  }
+
+  /** Go on behind what was dropped, unless it is known already. */
+  #skip({ count, position }) {
+    this.#dropped = null;
+    if (this.#membership) {
+      if (this.position && skipped(this.position, position) === "seen") return;
+      this.position = position;
+    }
+    this.#notices.emit("gap", { reason: "dropped", count });
   }
 
   #deliver(publication) {
@@ -189,9 +220,19 @@ export class Room {
   #failed(error) {
     // Of the first the next connection makes good, of the second `ended` tells more.
     if (error.code === "disconnected" || error.code === "closed") return;
+    if (this.#entered && isPassing(error)) {
+      this.#rejoinLater(error);
+      return;
+    }
     if (error.code === "timeout") this.#client.post({ type: "leave", room: this.name });
     this.ended(error);
     this.#notices.emit("refused", error);
+  }
+
+  #rejoinLater(error) {
+    const { options } = this.#client;
+    this.#asked = false;
+    this.#rejoin = options.timers.setTimeout(() => this.connected(), waitAfter(error, options));
   }
 
   #changed(frame) {
@@ -200,7 +241,7 @@ export class Room {
     if (frame.more) this.#listAgain();
   }
 
-  /** Ask who is here when a change was too large to be told. */
+  /** Ask who is here when a change was too large to be told, or dropped. */
   #listAgain() {
     const limit = Math.min(Math.max(LISTED_USERS, this.presence.size), MOST_LISTED_USERS);
     const membership = this.#membership;
@@ -209,7 +250,7 @@ export class Room {
         if (membership !== this.#membership) return;
         this.#notices.emit("presence", this.#roster.replace(reply));
       },
-      reject: () => {}, // the next join or the next large change asks again
+      reject: () => {}, // the next join or the next such change asks again
     });
   }
 }

@@ -14,6 +14,7 @@ from rooms.errors import Malformed, RequestError, UnknownCommand
 from rooms.protocol.commands import (
     Auth,
     Command,
+    Dropped,
     ErrorReply,
     Join,
     Leave,
@@ -292,6 +293,14 @@ MESSAGES: list[tuple[Message, dict[str, Any]]] = [
     (
         ErrorReply(code="malformed", message="No."),
         {"type": "error", "code": "malformed", "message": "No."},
+    ),
+    (
+        Dropped(room="ticker/1", count=17, position=Position("e1", 42)),
+        {"type": "dropped", "room": "ticker/1", "count": 17, "position": ["e1", 42]},
+    ),
+    (
+        Dropped(room="a", count=0, position=Position("e1", 2), presence=True),
+        {"type": "dropped", "room": "a", "count": 0, "position": ["e1", 2], "presence": True},
     ),
     (PongReply(), {"type": "pong"}),
     (PongReply(id=7), {"type": "pong", "id": 7}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import stat
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -111,7 +112,11 @@ class Ground:
 
 @asynccontextmanager
 async def ground(
-    app: App | None = None, *, kind: type[Ground] = Ground, **settings: Any
+    app: App | None = None,
+    *,
+    kind: type[Ground] = Ground,
+    sock: socket.socket | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Ground]:
     """Serve ``app``, or the chat, while the block runs; then check that no harm is done.
 
@@ -121,7 +126,7 @@ async def ground(
     app = app or chat_app()
     chosen = Settings(port=0, admin_token="a token that opens", **settings)
     with capture_logs() as logs:
-        async with serve(app, chosen, chat_page=True) as server:
+        async with serve(app, chosen, chat_page=True, sock=sock) as server:
             place = kind(app, server)
             app.on("connected")(place.notice)
             app.on("disconnected")(place.miss)

@@ -82,7 +82,7 @@ async def test_a_client_that_was_too_slow_is_told_so_when_it_reads_again() -> No
 
 
 async def test_a_client_that_sends_but_never_reads_is_ended() -> None:
-    async with ground(close_seconds=0.2) as place:
+    async with ground(close_seconds=0.2, write_seconds=0.5) as place:
         deaf = await deaf_client(place)
         echo = client_frame(f'{{"type":"event","event":"echo","payload":"{TEXT}","id":1}}')
         await flood(place, deaf, echo)

@@ -189,6 +189,14 @@ test("a gap is shown, and behind it what the server still has", async () => {
   assert.equal(lobby.unread, 52);
 });
 
+test("of messages that were dropped the server's history is shown", async () => {
+  await begin([said(100)]);
+  await server.say({ type: "dropped", room: "lobby", count: 2, position: ["e1", 102] });
+  await server.say(said(103));
+  await answer([said(102), said(101), said(100)], false);
+  assert.deepEqual(view.texts, ["Ben: 100", GAP, "Ben: 101", "Ben: 102", "Ben: 103"]);
+});
+
 test("a gap is searched back to what was seen, past one's own words", async () => {
   await begin([said(100)]);
   lobby.say("mine");

@@ -38,8 +38,8 @@ export class FakeServer {
   }
 
   /** Refuse the last command. */
-  async refuse(code, message = "No.") {
-    await this.say({ type: "error", id: this.last.id, code, message });
+  async refuse(code, message = "No.", fields = {}) {
+    await this.say({ type: "error", id: this.last.id, code, message, ...fields });
   }
 
   /** Let the newest connection into the room that it has just asked for. */
