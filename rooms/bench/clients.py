@@ -19,7 +19,7 @@ from rooms.bench.connection import (
 from rooms.bench.errors import Refused
 from rooms.bench.frames import Chunk, Frame, client_frame, parse_chunk
 from rooms.bench.load import Room
-from rooms.bench.messages import Arrivals
+from rooms.bench.messages import Arrivals, Tally
 from rooms.bench.plan import Plan
 from rooms.bench.poller import READ, WRITE, Poller
 from rooms.bench.protocols import Step, WireProtocol
@@ -61,6 +61,7 @@ class Clients:
         self._tls = tls_context(target)
         self._connections: dict[int, Connection] = {}
         self._memo: dict[bytes, Chunk] | None = {} if plan.members > 1 else None
+        self._rooms = rooms
         self._waiting = self._open_all(rooms, worker)
         self.total = sum(room.members for room in rooms)
         self._in_flight = max(plan.in_flight // plan.workers, 1)
@@ -129,6 +130,16 @@ class Clients:
         self.total += len(self._cut)
         self._waiting = self._open_again()
         self._arrivals = self.return_
+
+    def tallies(self) -> list[Tally]:
+        """Return for each room what was published in it, and what its members have of that."""
+        counts: dict[Room, Counter[int]] = {room: Counter() for room in self._rooms}
+        for connection in self._connections.values():
+            counts[connection.room][connection.delivered] += 1
+        return [
+            Tally(room.share.room, room.published, dict(members))
+            for room, members in counts.items()
+        ]
 
     def close(self) -> None:
         """Say goodbye on all connections."""

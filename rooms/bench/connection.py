@@ -39,11 +39,12 @@ class Connection:
 
     Attributes:
         rest: The beginning of what is not complete.
-        sampled: Whether latency and order of its deliveries are looked at.
+        sampled: Whether each of its deliveries is looked at by itself.
         number: The number of its latest delivery, live or told as missed; -1 before the first.
+        skipped: How many numbers were left out on the way there, less those that came again.
     """
 
-    __slots__ = ("_backlog", "_socket", "number", "rest", "room", "sampled", "state")
+    __slots__ = ("_backlog", "_socket", "number", "rest", "room", "sampled", "skipped", "state")
 
     def __init__(self, sock: socket.socket, room: Room, sampled: bool) -> None:
         self._socket = sock
@@ -53,10 +54,16 @@ class Connection:
         self.state = State.CONNECTING
         self.rest = b""
         self.number = -1
+        self.skipped = 0
 
     def fileno(self) -> int:
         """Return the socket's number; -1 once it is closed."""
         return self._socket.fileno()
+
+    @property
+    def delivered(self) -> int:
+        """How many deliveries it got; to add up each of them would cost more."""
+        return self.number + 1 - self.skipped
 
     @property
     def backlog(self) -> bool:

@@ -23,6 +23,10 @@ from rooms.bench.target import Target
 from rooms.bench.worker import Assignment, run_worker
 
 ANSWER_SECONDS = 15.0
+DRAIN_SECONDS = 10.0
+QUIET_SECONDS = 1.0
+"""What has not come when nothing has come for so long is lost."""
+
 TOLERATED = 0.1
 """The share of clients that may be lost; with fewer of them it is another measurement."""
 
@@ -70,6 +74,8 @@ class Crew:
             ready=sum(progress.ready for progress in latest),
             dead=sum(progress.dead for progress in latest),
             delivered=sum(progress.delivered for progress in latest),
+            published=sum(progress.published for progress in latest),
+            driving=any(progress.driving for progress in latest),
         )
 
     def tell(self, order: Order) -> None:
@@ -106,7 +112,7 @@ class Crew:
 
 
 class Measurement:
-    """One run through the phases: connect, settle, then warm up and measure, or cut and return."""
+    """One run: connect, settle, then warm up, measure and drain, or cut and return."""
 
     def __init__(self, plan: Plan, crew: Crew, server: ProcessTree | None, watch: Watch) -> None:
         self._plan, self._crew, self._server, self._watch = plan, crew, server, watch
@@ -150,7 +156,26 @@ class Measurement:
         before = self._cpu()
         if self._plan.drive:
             self._pass("measure", self._plan.duration)
-        return before, self._cpu()
+        after = self._cpu()
+        if self._plan.drive:
+            self._drain()
+        return before, after
+
+    def _drain(self) -> None:
+        """Publish no more, and wait for what is under way: till all is there or no more comes."""
+        self._crew.tell(Order.HOLD)
+        start = moved = now = time.monotonic()
+        delivered = 0
+        while now - start < DRAIN_SECONDS and now - moved < QUIET_SECONDS:
+            progress = self._crew.progress
+            wanted = progress.published * self._plan.audience
+            if not progress.driving and progress.delivered >= wanted:
+                return
+            if progress.delivered > delivered:
+                delivered, moved = progress.delivered, now
+            self._crew.listen(0.05)
+            self._show("drain", now - start)
+            now = time.monotonic()
 
     def _interrupt(self) -> tuple[float, float]:
         """Cut the clients and let them miss something; return CPU time around their return."""

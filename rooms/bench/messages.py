@@ -18,15 +18,23 @@ class Order(Enum):
     CUT = auto()  # all connections but those that publish
     MISS = auto()  # publish what the others miss
     COME_BACK = auto()  # connect again, and ask for what was missed
+    HOLD = auto()  # publish no more, but read what is under way
     STOP = auto()
 
 
 class Progress(Struct, frozen=True):
-    """Where a worker is."""
+    """Where a worker is.
+
+    Attributes:
+        published: How much its clients have published; final once it is not ``driving``.
+        driving: Whether they publish still.
+    """
 
     ready: int
     dead: int
     delivered: int
+    published: int = 0
+    driving: bool = False
 
 
 class Arrivals(Struct):
@@ -43,13 +51,27 @@ class Arrivals(Struct):
     count: int = 0
 
 
+class Tally(Struct, frozen=True):
+    """What came of a room in one worker, from the first publication to the last delivery.
+
+    Attributes:
+        published: How much was published there by this worker; nothing if another one publishes.
+        members: How many of its members that are still here got how many deliveries.
+    """
+
+    room: int
+    published: int
+    members: dict[int, int]
+
+
 class Result(Struct):
-    """What a worker measured between MEASURE and STOP; times in seconds, latencies in ns.
+    """What a worker measured between MEASURE and HOLD; times in seconds, latencies in ns.
 
     Attributes:
         set_up: The first time that its clients came.
         return_: The second time, after they were cut.
         errors: What went wrong on connections, and how often; at most a few kinds.
+        tallies: One for each of its rooms.
     """
 
     ready: int
@@ -63,6 +85,7 @@ class Result(Struct):
     latencies: Histogram
     errors: dict[str, int]
     return_: Arrivals = field(default_factory=Arrivals)
+    tallies: list[Tally] = field(default_factory=list)
 
 
 class Completed(Struct, frozen=True):

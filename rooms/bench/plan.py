@@ -67,6 +67,11 @@ class Plan(Struct, frozen=True, kw_only=True):
         return self.connections if self.acknowledge else self.rooms
 
     @property
+    def audience(self) -> int:
+        """How many clients count what one of them publishes."""
+        return self.connections // self.publishers
+
+    @property
     def counted(self) -> str:
         """What there is a figure for: so many a second, and a second of the server's CPU."""
         if self.acknowledge:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from rooms.bench.histogram import Histogram
-from rooms.bench.messages import Arrivals, Result
+from rooms.bench.messages import Arrivals, Result, Tally
 from rooms.bench.plan import Plan
 
 
@@ -56,7 +56,9 @@ class Report(Struct, frozen=True, kw_only=True):
         recoveries: Clients that came back and were told just what they had missed.
         server_busy: The share of one core that the server used; above 1 with several processes.
         generator_busy: The same of the busiest worker; near 1 the generator was the limit.
-        out_of_order: Deliveries, among those looked at, that did not follow the one before.
+        lost: Deliveries that never came to members that stayed.
+        out_of_order: Deliveries that did not follow the one before; inside one read only those
+            of a sample of the clients are looked at.
     """
 
     scenario: str
@@ -75,6 +77,7 @@ class Report(Struct, frozen=True, kw_only=True):
     out_of_order: int
     errors: dict[str, int]
     connections_per_second: float
+    lost: int = 0
     cpu_microseconds_per_connection: float | None = None
     kib_per_connection: float | None = None
     seconds: float = 0.0
@@ -108,11 +111,12 @@ class Report(Struct, frozen=True, kw_only=True):
     def sound(self) -> bool:
         """Whether every client got in, stayed, and lost nothing."""
         driven_in_vain = self.seconds > 0 and self.figure.count == 0
-        return not (self.dead or self.out_of_order or driven_in_vain)
+        return not (self.dead or self.lost or self.out_of_order or driven_in_vain)
 
 
 def make_report(plan: Plan, results: Sequence[Result], use: ServerUse | None) -> Report:
     """Put together what the workers and the server's process tell."""
+    accepted = sum(result.set_up.count for result in results)
     report = Report(
         scenario=plan.scenario,
         protocol=plan.protocol,
@@ -129,10 +133,10 @@ def make_report(plan: Plan, results: Sequence[Result], use: ServerUse | None) ->
         dead=sum(result.dead for result in results),
         out_of_order=sum(result.out_of_order for result in results),
         errors=_all_errors(results),
-        connections_per_second=_ratio(plan.connections, _span([r.set_up for r in results])) or 0.0,
+        connections_per_second=_ratio(accepted, _span([r.set_up for r in results])) or 0.0,
     )
     if use is not None:
-        report = _with_set_up(report, use)
+        report = _with_set_up(report, accepted, use)
     if plan.missed:
         return _with_recoveries(report, results, use)
     return _with_load(report, results, use) if plan.drive else report
@@ -150,12 +154,12 @@ def _span(arrivals: Sequence[Arrivals]) -> float:
     return max(each.completed for each in arrivals) - min(each.begun for each in arrivals)
 
 
-def _with_set_up(report: Report, use: ServerUse) -> Report:
+def _with_set_up(report: Report, accepted: int, use: ServerUse) -> Report:
     cpu, memory = use.cpu_connected - use.cpu_before, use.memory_connected - use.memory_before
     return msgspec.structs.replace(
         report,
-        cpu_microseconds_per_connection=cpu / report.connections * 1e6,
-        kib_per_connection=memory / report.connections / 1024,
+        cpu_microseconds_per_connection=cpu / accepted * 1e6 if accepted else None,
+        kib_per_connection=memory / accepted / 1024 if accepted else None,
         memory_growth_kib=(use.memory_end - use.memory_connected) / 1024,
     )
 
@@ -165,6 +169,7 @@ def _with_load(report: Report, results: Sequence[Result], use: ServerUse | None)
     rate = _rate(sum(result.delivered for result in results), seconds, use)
     report = msgspec.structs.replace(
         _with_time(report, seconds, results, use),
+        lost=_lost([tally for result in results for tally in result.tallies]),
         publications_per_second=sum(result.published for result in results) / seconds,
         latency=_latency(results),
     )
@@ -176,6 +181,18 @@ def _with_load(report: Report, results: Sequence[Result], use: ServerUse | None)
         deliveries_per_second=rate.per_second,
         deliveries_per_cpu_second=rate.per_cpu_second,
         cpu_microseconds_per_delivery=rate.cpu_microseconds_each,
+    )
+
+
+def _lost(tallies: Sequence[Tally]) -> int:
+    """Return how many deliveries are missing; those too many came out of order."""
+    published: Counter[int] = Counter()
+    for tally in tallies:
+        published[tally.room] += tally.published
+    return sum(
+        max(published[tally.room] - delivered, 0) * members
+        for tally in tallies
+        for delivered, members in tally.members.items()
     )
 
 
@@ -244,7 +261,8 @@ COLUMNS: tuple[Column, ...] = (
     ("p50 ms", lambda report: report.latency.p50 if report.latency else None, ".2f"),
     ("p99 ms", lambda report: report.latency.p99 if report.latency else None, ".2f"),
     ("p99.9 ms", lambda report: report.latency.p999 if report.latency else None, ".2f"),
-    ("lost", lambda report: report.dead, "d"),
+    ("dead", lambda report: report.dead, "d"),
+    ("lost", lambda report: report.lost, ",d"),
     ("gaps", lambda report: report.out_of_order, "d"),
 )
 
@@ -271,8 +289,10 @@ def align(rows: Sequence[Sequence[str]]) -> str:
 def remarks(report: Report) -> list[str]:
     """Return what one should know before believing a report."""
     found = [f"{count:,} x {reason}" for reason, count in report.errors.items()]
+    if report.lost:
+        found.append(f"{report.lost:,} deliveries never came")
     if report.out_of_order:
-        found.append(f"{report.out_of_order:,} deliveries were missing or out of order")
+        found.append(f"{report.out_of_order:,} deliveries came after a gap, or out of order")
     if report.generator_busy > 0.9:
         found.append(
             "the load generator was the limit: believe the figures per CPU second, "

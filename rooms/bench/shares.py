@@ -30,7 +30,7 @@ def divide(plan: Plan) -> list[list[RoomShare]]:
     Rooms stay whole when there are enough of them; otherwise each is split among all workers.
     """
     shares: list[list[RoomShare]] = [[] for _ in range(plan.workers)]
-    total = plan.connections // plan.publishers
+    total = plan.audience
     for room in range(plan.publishers):
         owner = room % plan.workers
         if plan.publishers >= plan.workers:

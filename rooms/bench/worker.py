@@ -115,6 +115,8 @@ class Worker:
             self._start_driving()
         elif order is Order.MEASURE:
             self._meter.start()
+        elif order is Order.HOLD:
+            self._hold()
         elif order is Order.STOP:
             self._running = False
             self._control.send(self._meter.result(self._clients))
@@ -141,6 +143,12 @@ class Worker:
         if self._plan.rate:
             self._open_loop = OpenLoop(self._plan.rate, rooms, self._publish, time.monotonic_ns())
 
+    def _hold(self) -> None:
+        """Publish no more, and read on: what is under way belongs to those who wait for it."""
+        self._driving, self._open_loop = False, None
+        self._meter.stop()
+        self._told_at = 0.0  # so that the coordinator hears of it at once
+
     def _drive(self) -> None:
         """Publish what is due, after all that could be read has been read."""
         if self._open_loop is not None:
@@ -151,6 +159,9 @@ class Worker:
         self._touched = {}
 
     def _publish(self, room: Room, times: list[int]) -> None:
+        publisher = room.publisher
+        if publisher is None or publisher.fileno() < 0:
+            return  # what nobody sends, nobody can lose
         frames = []
         for due in times:
             stamp = make_stamp(due, room.published)
@@ -158,15 +169,17 @@ class Worker:
             text = self._protocol.publication(room.share.room, payload, stamp)
             frames.append(client_frame(text))
             room.published += 1
-        if room.publisher is not None and room.publisher.fileno() >= 0:
-            self._clients.send(room.publisher, b"".join(frames))
+        self._clients.send(publisher, b"".join(frames))
 
     def _deliver(self, connection: Connection, stamps: list[tuple[int, int]]) -> None:
-        room = connection.room
-        room.delivered += len(stamps)
+        room, count = connection.room, len(stamps)
+        room.delivered += count
         self._touched[room] = None
-        if connection.sampled:
+        last = connection.number + count
+        if connection.sampled or stamps[-1][1] != last:
             self._meter.look(connection, stamps)
+        else:
+            connection.number = last
 
     def _report_shares(self) -> None:
         """Tell the publisher's worker what the members here have."""
@@ -188,12 +201,21 @@ class Worker:
         news = self._clients.settled and not self._told_settled
         if news or now - self._told_at >= PROGRESS_SECONDS:
             self._told_at, self._told_settled = now, self._clients.settled
-            delivered = sum(room.delivered for room in self._rooms.values())
-            self._control.send(Progress(self._clients.ready, self._clients.dead, delivered))
+            self._control.send(self._progress())
+
+    def _progress(self) -> Progress:
+        rooms = self._rooms.values()
+        return Progress(
+            ready=self._clients.ready,
+            dead=self._clients.dead,
+            delivered=sum(room.delivered for room in rooms),
+            published=sum(room.published for room in rooms),
+            driving=self._driving,
+        )
 
 
 class Meter:
-    """Counts from `start` on; before, it only keeps track of the order."""
+    """Counts from `start` to `stop`; before and after, it only keeps track of the order."""
 
     def __init__(self, rooms: dict[int, Room]) -> None:
         self._rooms = rooms
@@ -201,25 +223,32 @@ class Meter:
         self._latencies = Histogram()
         self._out_of_order = 0
         self._start = (0, 0, 0.0, 0.0)
+        self._stop: tuple[int, int, float, float] | None = None
 
     def start(self) -> None:
         """Begin to measure."""
         self._measuring = True
         self._start = self._now()
 
+    def stop(self) -> None:
+        """Measure no more."""
+        self._measuring = False
+        self._stop = self._now()
+
     def look(self, connection: Connection, stamps: list[tuple[int, int]]) -> None:
-        """Note how late the deliveries to one connection are, and whether any is missing."""
-        now = time.monotonic_ns()
+        """Note whether deliveries to one connection are in order, and of a sample how late."""
+        now, timed = time.monotonic_ns(), self._measuring and connection.sampled
         for due, number in stamps:
-            if self._measuring:
+            if timed:
                 self._latencies.record(now - due)
             if number != connection.number + 1:
                 self._out_of_order += 1
+                connection.skipped += number - connection.number - 1
             connection.number = number
 
     def result(self, clients: Clients) -> Result:
-        """Return what was measured since `start`."""
-        delivered, published, seconds, cpu = self._now()
+        """Return what was measured between `start` and `stop`, or now."""
+        delivered, published, seconds, cpu = self._stop or self._now()
         delivered0, published0, seconds0, cpu0 = self._start
         return Result(
             ready=clients.ready,
@@ -233,6 +262,7 @@ class Meter:
             out_of_order=self._out_of_order,
             latencies=self._latencies,
             errors=dict(clients.errors),
+            tallies=clients.tallies(),
         )
 
     def _now(self) -> tuple[int, int, float, float]:

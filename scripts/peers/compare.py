@@ -15,7 +15,7 @@ from rooms.bench.errors import BenchError
 from rooms.bench.local import HOST, free_port, local_server
 from rooms.bench.plan import Plan, make_plan
 from rooms.bench.progress import ProgressLine
-from rooms.bench.report import Report, align
+from rooms.bench.report import Report, align, remarks
 from rooms.bench.run import default_workers
 from rooms.bench.target import resolve
 from scripts.peers.catalogue import Peer, install, load_peers
@@ -45,6 +45,13 @@ COLUMNS: tuple[tuple[str, Figure, str], ...] = (
     ("clients/s", lambda report: report.connections_per_second, ",.0f"),
     ("KiB/client", lambda report: report.kib_per_connection, ".1f"),
 )
+
+LOSSES: tuple[tuple[str, Callable[[Report], int]], ...] = (
+    ("dead", lambda report: report.dead),
+    ("lost", lambda report: report.lost),
+    ("gaps", lambda report: report.out_of_order),
+)
+"""What there should be nothing of: counted over all rounds, where a median would hide it."""
 
 
 @click.command()
@@ -90,7 +97,7 @@ def main(
                     _measure(plan, scenario, peer, cache, progress, results)
     progress.close()
     for scenario in scenarios or DEFAULT_SCENARIOS:
-        click.echo(f"{scenario}\n{_table(scenario, peers, results)}\n")
+        click.echo(f"{scenario}\n{table(scenario, peers, results)}\n")
 
 
 def _chosen(names: Sequence[str]) -> list[Peer]:
@@ -137,10 +144,19 @@ def _measure(
         progress.close()
         click.echo(f"{peer.name}, {scenario}: {error}", err=True)
         return
+    _warn(peer, report, progress)
     results[scenario, peer.name].append(report)
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "results.jsonl").open("ab") as file:
         file.write(msgspec.json.encode({"peer": peer.name, "report": report}) + b"\n")
+
+
+def _warn(peer: Peer, report: Report, progress: ProgressLine) -> None:
+    """Say at once why a report is not sound."""
+    if not report.sound:
+        progress.close()
+        for remark in remarks(report):
+            click.echo(f"{peer.name}, {remark}", err=True)
 
 
 def _named(peer: str, progress: ProgressLine) -> Watch:
@@ -152,16 +168,30 @@ def _named(peer: str, progress: ProgressLine) -> Watch:
     return watch
 
 
-def _table(scenario: str, peers: list[Peer], results: Results) -> str:
-    """Return the medians of a scenario, with what Rooms has for each one of a peer's."""
+def table(scenario: str, peers: list[Peer], results: Results) -> str:
+    """Return the medians of a scenario, with what Rooms has for each one of a peer's.
+
+    A peer that lost anything in any round is marked.
+    """
     heads = ["", "per CPU s", "least", "most", "Rooms to it", *(head for head, _, _ in COLUMNS)]
-    rows = [heads]
+    rows = [[*heads, *(head for head, _ in LOSSES)]]
     ours = _median(results[scenario, "rooms"], _per_cpu_second)
     for peer in peers:
         reports = results[scenario, peer.name]
         if reports:
-            rows.append([peer.name, *_efficiency(reports, ours), *_others(reports)])
+            figures = [*_efficiency(reports, ours), *_others(reports), *_losses(reports)]
+            rows.append([_label(peer, reports), *figures])
     return align(rows)
+
+
+def _label(peer: Peer, reports: list[Report]) -> str:
+    """Return the peer's name, and a mark if it did not do all that was asked."""
+    unsound = sum(not report.sound for report in reports)
+    return f"{peer.name} (UNSOUND: {unsound} of {len(reports)})" if unsound else peer.name
+
+
+def _losses(reports: list[Report]) -> list[str]:
+    return [f"{sum(loss(report) for report in reports):,}" for _, loss in LOSSES]
 
 
 def _efficiency(reports: list[Report], ours: float | None) -> list[str]:

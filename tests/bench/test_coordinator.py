@@ -41,9 +41,9 @@ def test_progress_is_the_sum_of_what_each_worker_said_last(pipes: Pipes) -> None
     first.send(Progress(ready=1, dead=0, delivered=10))
     second.send(Progress(ready=5, dead=1, delivered=20))
     crew.listen(SECONDS)
-    first.send(Progress(ready=2, dead=0, delivered=30))
+    first.send(Progress(ready=2, dead=0, delivered=30, published=3, driving=True))
     crew.listen(SECONDS)
-    assert crew.progress == Progress(ready=7, dead=1, delivered=50)
+    assert crew.progress == Progress(7, 1, 50, published=3, driving=True)
 
 
 def test_results_are_waited_for_from_every_worker(pipes: Pipes) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rooms.bench.histogram import Histogram
-from rooms.bench.messages import Arrivals, Result
+from rooms.bench.messages import Arrivals, Result, Tally
 from rooms.bench.plan import make_plan
 from rooms.bench.report import Report, ServerUse, make_report, remarks, report_table, reports_json
 
@@ -60,6 +60,23 @@ def test_set_up_and_memory_are_counted_per_connection(report: Report) -> None:
     assert report.cpu_microseconds_per_connection == 500
     assert report.kib_per_connection == pytest.approx(10.24)
     assert report.memory_growth_kib == 1024
+
+
+def test_those_who_were_refused_are_no_divisor() -> None:
+    refusing = result()
+    refusing.set_up, refusing.dead = Arrivals(100.0, 102.0, 250), 250
+    report = make_report(make_plan("storm", connections=500), [refusing], USE)
+    assert report.connections_per_second == 125
+    assert report.cpu_microseconds_per_connection == 2000
+    assert report.kib_per_connection == pytest.approx(40.96)
+
+
+def test_where_nobody_was_accepted_there_is_no_figure_per_connection() -> None:
+    refusing = result()
+    refusing.set_up = Arrivals(100.0, 102.0, 0)
+    report = make_report(make_plan("storm", connections=500), [refusing], USE)
+    assert report.connections_per_second == 0
+    assert report.cpu_microseconds_per_connection is report.kib_per_connection is None
 
 
 def test_latencies_of_all_workers_are_merged(report: Report) -> None:
@@ -120,8 +137,27 @@ def test_a_return_of_nobody_is_not_sound() -> None:
 
 def test_a_measurement_that_lost_something_is_not_sound(report: Report) -> None:
     assert report.sound
-    for change in ({"dead": 1}, {"out_of_order": 1}, {"deliveries": 0}):
+    for change in ({"dead": 1}, {"lost": 1}, {"out_of_order": 1}, {"deliveries": 0}):
         assert not msgspec.structs.replace(report, **change).sound
+
+
+def test_members_that_got_less_than_was_published_make_a_report_unsound() -> None:
+    one, other = result(), result()
+    one.tallies = [Tally(room=0, published=100, members={100: 497, 98: 2, 0: 1})]
+    other.tallies = [Tally(room=0, published=0, members={100: 499, 90: 1})]
+    report = make_report(make_plan("fan-out", workers=2), [one, other], USE)
+    assert report.lost == 2 * 2 + 100 + 10
+    assert not report.sound
+    assert remarks(report) == ["fan-out: 114 deliveries never came"]
+
+
+def test_what_came_too_often_makes_up_for_nothing() -> None:
+    (lossy,) = found = [result()]
+    lossy.tallies = [
+        Tally(room=0, published=10, members={9: 1}),
+        Tally(room=1, published=10, members={10: 1, 30: 1}),
+    ]
+    assert make_report(make_plan("rooms"), found, USE).lost == 1
 
 
 def test_reasons_of_all_workers_are_counted_together() -> None:
@@ -136,7 +172,7 @@ def test_remarks_say_what_makes_a_report_doubtful(report: Report) -> None:
     assert remarks(report) == []
     doubtful = msgspec.structs.replace(report, generator_busy=0.99, out_of_order=3, rate=100.0)
     text = "\n".join(remarks(doubtful))
-    assert "3 deliveries were missing" in text
+    assert "3 deliveries came after a gap" in text
     assert "the load generator was the limit" in text
     assert "overloaded: 100,000 deliveries a second" in text
 

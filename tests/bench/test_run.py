@@ -1,5 +1,7 @@
 """Short measurements of a real server."""
 
+from pathlib import Path
+
 import pytest
 
 from rooms.bench.coordinator import Status
@@ -8,6 +10,7 @@ from rooms.bench.local import free_port, local_server, rooms_command
 from rooms.bench.plan import Plan, make_plan
 from rooms.bench.run import default_workers, measure_local, measure_running
 
+ROOT = Path(__file__).parents[2]
 SHORT = {"connections": 20, "settle": 0.1, "warmup": 0.1, "duration": 0.3}
 
 
@@ -40,6 +43,18 @@ def test_a_running_server_is_measured_with_all_scenarios() -> None:
     assert found[3].deliveries == 0
     assert found[-1].recoveries is not None
     assert found[-1].recoveries.count == 19
+
+
+def test_a_server_that_forgets_one_of_twenty_is_not_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rooms.bench.coordinator.QUIET_SECONDS", 0.3)
+    port = free_port()
+    command = rooms_command(port, "tests.bench.lossy_app:app")
+    with local_server(command, port, folder=ROOT) as pid:
+        url, plan = f"ws://127.0.0.1:{port}", short("rate", rate=20.0)
+        (report,) = measure_running([plan], url, remote=False, pid=pid, watch=lambda _: None)
+    assert (report.ready, report.dead, report.out_of_order) == (20, 0, 0)
+    assert report.lost >= 20.0 * plan.duration - 1
+    assert not report.sound
 
 
 def test_the_process_of_a_running_server_is_found() -> None:

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
+import pytest
+
 from rooms.bench.frames import STAMP
-from rooms.bench.messages import Completed, Failed, Order, Progress, Result
+from rooms.bench.messages import Completed, Failed, Order, Progress, Result, Tally
 from rooms.bench.plan import make_plan
 from rooms.bench.shares import divide
 from rooms.bench.worker import Assignment, Worker
@@ -63,6 +65,12 @@ class Bench:
         self.thread.join(SECONDS)
         for pipe in self._pipes[1:]:
             pipe.close()
+
+
+def wait_for(running: Bench, delivered: int) -> None:
+    """Wait until so much has come."""
+    while running.hear(Progress).delivered < delivered:
+        pass
 
 
 @contextmanager
@@ -141,6 +149,56 @@ def test_a_gap_is_noticed() -> None:
         publisher.messages()
         running.control.send(Order.STOP)
         assert running.hear(Result).out_of_order == 2
+
+
+def test_a_gap_is_noticed_on_connections_that_are_not_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rooms.bench.clients.SAMPLE", 1)
+    with bench(connections=2, window=2) as (running, stage):
+        publisher, other = connect(running, stage, 2)
+        running.control.send(Order.MEASURE)
+        running.control.send(Order.DRIVE)
+        _, second = (text for _, text in publisher.messages())
+        other.send(server_frame(second))
+        wait_for(running, delivered=1)
+        running.control.send(Order.STOP)
+        result: Result = running.hear(Result)
+    assert (result.out_of_order, result.latencies.total) == (1, 0)
+    assert result.tallies == [Tally(room=0, published=2, members={0: 1, 1: 1})]
+
+
+def test_what_comes_late_or_twice_is_out_of_order_but_not_lost() -> None:
+    with bench(connections=1, window=3) as (running, stage):
+        (publisher,) = connect(running, stage, 1)
+        running.control.send(Order.DRIVE)
+        first, second, third = (server_frame(text) for _, text in publisher.messages())
+        running.control.send(Order.HOLD)
+        publisher.send(second + first + first + third)
+        wait_for(running, delivered=4)
+        running.control.send(Order.STOP)
+        result: Result = running.hear(Result)
+    assert result.out_of_order == 4
+    assert result.tallies == [Tally(room=0, published=3, members={4: 1})]
+
+
+def test_after_the_order_to_hold_nothing_is_published_and_what_still_comes_is_tallied() -> None:
+    with bench(connections=3) as (running, stage):
+        publisher, other, _forgotten = connect(running, stage, 3)
+        running.control.send(Order.DRIVE)
+        running.control.send(Order.MEASURE)
+        ((_, text),) = publisher.messages()
+        running.control.send(Order.HOLD)
+        while (progress := running.hear(Progress)).driving:
+            pass
+        assert (progress.published, progress.delivered) == (1, 0)
+        for peer in (publisher, other):
+            peer.send(server_frame(text))
+        wait_for(running, delivered=2)
+        running.control.send(Order.STOP)
+        result: Result = running.hear(Result)
+    assert result.tallies == [Tally(room=0, published=1, members={1: 2, 0: 1})]
+    assert (result.delivered, result.latencies.total) == (0, 0)
 
 
 def test_at_a_fixed_rate_publications_come_without_any_delivery() -> None:

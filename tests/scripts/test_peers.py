@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from rooms.bench.report import Report
 from scripts.peers.catalogue import HERE, Peer, install, load_peers
-from scripts.peers.compare import SCENARIOS, main
+from scripts.peers.compare import SCENARIOS, Results, main, table
 
 CACHE = Path("cache")
 PEERS = load_peers()
@@ -61,6 +63,43 @@ def test_what_is_installed_already_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / ".installed").write_text("nothing==1", encoding="utf-8")
     assert install(peer, tmp_path) is None
+
+
+def report(deliveries: float, lost: int = 0, out_of_order: int = 0) -> Report:
+    """What a round may have found."""
+    return Report(
+        scenario="fan-out",
+        protocol="plain",
+        counted="deliveries",
+        connections=10,
+        rooms=1,
+        window=1,
+        rate=0.0,
+        size=128,
+        keys=False,
+        missed=0,
+        workers=1,
+        ready=10,
+        dead=0,
+        lost=lost,
+        out_of_order=out_of_order,
+        errors={},
+        connections_per_second=100.0,
+        deliveries_per_cpu_second=deliveries,
+    )
+
+
+def test_a_peer_that_lost_anything_in_any_round_is_marked() -> None:
+    honest, lossy = (Peer(name=name, protocol="plain") for name in ("honest", "lossy"))
+    results: Results = defaultdict(list)
+    results["fan-out", "honest"] = [report(10.0)] * 3
+    results["fan-out", "lossy"] = [report(20.0), report(20.0, lost=7), report(20.0, out_of_order=2)]
+    head, first, second = table("fan-out", [honest, lossy], results).splitlines()
+    assert head.split()[-3:] == ["dead", "lost", "gaps"]
+    assert first.split()[0] == "honest"
+    assert first.split()[-3:] == ["0", "0", "0"]
+    assert second.startswith("lossy (UNSOUND: 2 of 3) ")
+    assert second.split()[-3:] == ["0", "7", "2"]
 
 
 def test_an_unknown_peer_is_refused_with_the_names_that_there_are() -> None:
