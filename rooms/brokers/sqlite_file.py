@@ -227,7 +227,10 @@ class File:
 
     def _connect(self, suffix: str = "", timeout: float = BUSY_SECONDS) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self.path}{suffix}", timeout, isolation_level=None, check_same_thread=False
+            f"{self.path}{suffix}",
+            timeout=timeout,
+            isolation_level=None,
+            check_same_thread=False,
         )
         self._open.append(connection)
         return connection

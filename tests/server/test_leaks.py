@@ -10,11 +10,11 @@ from trio.testing import MockClock
 from rooms import App, Context, Settings
 from rooms.testing import TestClient, client_frame, in_memory
 
-CLIENTS, WARM_UP, ROUNDS = 20, 30, 200
-HELD_BYTES = 4096
-"""What one client more or less of internal tables may weigh; one message a round would be more."""
+CLIENTS, WARM_UP, ROUNDS = 20, 100, 400
+HELD_BYTES = 16_000
+"""What tables and caches may still grow; the smallest object that is left a round would be more."""
 
-SETTINGS = Settings(history_messages=10, history_seconds=3600)
+SETTINGS = Settings(history_messages=10, history_seconds=3600, rate_messages=0, rate_joins=0)
 
 
 async def _say_and_read(client: TestClient, frames: bytes, answers: int) -> None:
