@@ -66,8 +66,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     headers_per_request: Count = 128
     head_bytes: Count = 16384
     head_seconds: Seconds = 10
-    ping_seconds: Seconds = 25
-    pong_seconds: Seconds = 10
+    ping_seconds: Annotated[float, Meta(gt=0, le=3600)] = 25
+    pong_seconds: Annotated[float, Meta(gt=0, le=3600)] = 10
     presence_seconds: Seconds = 0.25
     presence_grace: Annotated[float, Meta(ge=0, le=3600)] = 5
     history_messages: Annotated[int, Meta(ge=0)] = 100

@@ -89,9 +89,9 @@ def _send(ping: Ping, connections: list[Beating]) -> dict[Beating, int | None]:
     for connection in connections:
         connection.heard = False
         connection.ping = ping
-        connection.write(frame)
-        if connection.full:
+        if connection.full:  # before the ping: a near peer confirms it before `write` returns
             unread[connection] = connection.progress()
+        connection.write(frame)
     return unread
 
 

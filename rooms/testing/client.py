@@ -46,6 +46,7 @@ class TestClient:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
+        self._sending = trio.Lock()  # a pong is sent by whoever listens
         self._data = bytearray()
         self._ids = 0
         self._put_by: list[dict[str, Any]] = []
@@ -70,8 +71,9 @@ class TestClient:
     # Frames.
 
     async def send_raw(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        await self.stream.send_all(data)
+        """Send bytes as they are; what another task is sending goes first."""
+        async with self._sending:
+            await self.stream.send_all(data)
 
     async def frame(self) -> Frame:
         """Wait for the next frame of any kind.

@@ -144,9 +144,8 @@ class Link(ABC):
         """Undo `pause`."""
 
     def progress(self) -> int | None:
-        """Return a number that grows whenever the peer's machine confirms bytes of `send_all`.
+        """Return a number that grows when the peer's machine confirms bytes, and only then.
 
-        It does not count the bytes of `send_nowait`, but falls by them until they are confirmed.
         None means that nothing is known of what arrives there.
         """
         return None

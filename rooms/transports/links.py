@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import socket
+import struct
 import sys
 from collections.abc import Callable
 
@@ -13,11 +13,9 @@ import trio
 from rooms.transports.base import Link
 from rooms.transports.poller import Poller
 
-if sys.platform == "linux":
-    import fcntl
-    import termios
-
 RECEIVE_BYTES = 65536
+
+_CONFIRMED = struct.Struct("=120xQ")  # tcpi_bytes_acked of Linux's struct tcp_info
 
 
 class SocketLink(Link):
@@ -27,7 +25,7 @@ class SocketLink(Link):
         poller: Reads the socket once it is watched, where the platform has one.
     """
 
-    __slots__ = ("_call", "_paused", "_poller", "_taken", "_watched", "send_nowait", "socket")
+    __slots__ = ("_call", "_paused", "_poller", "_watched", "send_nowait", "socket")
 
     def __init__(self, sock: socket.socket, poller: Poller | None = None) -> None:
         self.socket = sock
@@ -35,7 +33,6 @@ class SocketLink(Link):
         self._poller = poller
         self._watched = False
         self._paused = False
-        self._taken = 0  # bytes of `send_all` that the kernel took
         self._call: Callable[[bytes], None]
 
     def watch(self, call: Callable[[bytes], None]) -> bool:
@@ -80,17 +77,14 @@ class SocketLink(Link):
             await trio.lowlevel.checkpoint()
             while view:
                 try:
-                    sent = self.socket.send(view)
-                    self._taken += sent
-                    view = view[sent:]
+                    view = view[self.socket.send(view) :]
                 except BlockingIOError:
                     await trio.lowlevel.wait_writable(self.socket)
         except OSError as error:
             raise trio.BrokenResourceError from error
 
     def progress(self) -> int | None:
-        unconfirmed = _unconfirmed(self.socket)
-        return None if unconfirmed is None else self._taken - unconfirmed
+        return _confirmed(self.socket)
 
     async def receive_some(self) -> bytes:
         while True:
@@ -121,16 +115,15 @@ class SocketLink(Link):
         await trio.lowlevel.checkpoint()
 
 
-def _unconfirmed(sock: socket.socket) -> int | None:
-    """Return how many bytes the kernel holds that the peer's has not confirmed, where it says."""
+def _confirmed(sock: socket.socket) -> int | None:
+    """Return how many bytes the peer's kernel has confirmed, where ours says."""
     if sys.platform != "linux":
         return None
-    size = array.array("i", [0])
     try:
-        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, size)
-    except (OSError, ValueError):  # closed, or no TCP
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _CONFIRMED.size)
+    except OSError:  # closed, or no TCP
         return None
-    return size[0]
+    return _CONFIRMED.unpack(info)[0] if len(info) == _CONFIRMED.size else None
 
 
 class StreamLink(Link):
