@@ -49,18 +49,6 @@ class Plan:
     drain: float = 2.0
 
 
-class SharedClient(TestClient):
-    """A client in whose name several tasks may send."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        super().__init__(stream)
-        self._sending = trio.Lock()
-
-    async def send_raw(self, data: bytes) -> None:
-        async with self._sending:
-            await super().send_raw(data)
-
-
 @dataclass
 class Member:
     """A client that publishes numbers in its room, comes back, and takes note of all it is told.
@@ -121,7 +109,7 @@ class Member:
     async def _connect(self) -> None:
         stream = await trio.open_tcp_stream("127.0.0.1", self.port)
         async with stream:
-            client = SharedClient(stream)
+            client = TestClient(stream)
             await client.handshake()
             await client.welcome()
             if self._left is not None:
