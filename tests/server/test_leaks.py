@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from rooms import App, Context, Settings
 from rooms.testing import TestClient, client_frame, in_memory
 
-CLIENTS, WARM_UP, ROUNDS = 20, 100, 400
+CLIENTS, WARM_UP, ROUNDS = 20, 100, 800
 HELD_BYTES = 16_000
 """What tables and caches may still grow; the smallest object that is left a round would be more."""
 
