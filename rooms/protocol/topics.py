@@ -73,6 +73,17 @@ class Filter:
                 return False
         return True
 
+    def covers(self, other: Filter) -> bool:
+        """Whether every room that ``other`` names is named by this filter too."""
+        if self.begins_wild and other.text.startswith("$"):
+            return False
+        for mine, its in zip_longest(self.levels, other.levels):
+            if mine == REST:
+                return True
+            if mine != its and (mine != ONE_LEVEL or its in (None, REST)):
+                return False
+        return True
+
 
 def _hides(named: Filter, wild: Filter) -> bool:
     """Whether ``named`` is for rooms of the server's own, which no wildcard finds."""
