@@ -158,6 +158,27 @@ class Internal(RequestError):
     code = "internal"
 
 
+class Refused(RoomsError):
+    """Whoever asks to be let in is not.
+
+    Args:
+        reason: For people, and safe to show to whoever was refused.
+        status: Of the answer to a request (RFC 9110, section 15): 401 where other credentials
+            may help, 403 where none do, 503 where the same may do later.
+        detail: For the log alone, and free of secrets; the reason if not given.
+    """
+
+    def __init__(self, reason: str, status: int = 401, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.detail = detail or reason
+
+
+class InvalidToken(Refused):
+    """A token does not prove who sent it."""
+
+
 class Disconnect(RoomsError):
     """Ends a connection with a close code (RFC 6455, section 7.4).
 

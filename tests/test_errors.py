@@ -19,6 +19,7 @@ from rooms.errors import (
     NormalClosure,
     NotMember,
     ProtocolViolation,
+    Refused,
     RequestError,
     RoomsError,
     ShuttingDown,
@@ -68,6 +69,20 @@ def test_an_error_without_a_message_says_what_its_class_says(kind: type[RequestE
 
 def test_a_message_says_what_happened() -> None:
     assert NotMember("Join 'lobby' first.").message == "Join 'lobby' first."
+
+
+# Refusals.
+
+
+def test_a_refusal_is_safe_to_show_and_tells_the_log_more() -> None:
+    refused = Refused("The token has expired.", detail="expired 12 s ago")
+    assert (refused.reason, refused.status, refused.detail) == (
+        "The token has expired.",
+        401,
+        "expired 12 s ago",
+    )
+    assert str(refused) == "The token has expired."
+    assert Refused("Not you.", 403).detail == "Not you."
 
 
 # Errors that end the connection.
