@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from rooms.core.identity import Identity
 from rooms.errors import Forced
 from rooms.protocol.commands import User
 from rooms.server import membership
@@ -67,6 +68,11 @@ class Client:
     @presence.setter
     def presence(self, details: dict[str, Any]) -> None:
         set_details(self._session, details)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who it has proved to be, with what came with the proof; None for a guest or nobody."""
+        return self._session.identity
 
     @property
     def remote(self) -> str:

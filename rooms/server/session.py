@@ -10,6 +10,7 @@ import structlog
 import trio
 from msgspec import Raw
 
+from rooms.core.identity import Identity
 from rooms.core.room import Room, Write
 from rooms.core.slow import Portion, SlowRule
 from rooms.errors import (
@@ -60,6 +61,7 @@ class Session:
         reason: Why we ended the connection, if we did.
         full: Whether the inbox is full; the peer then has to wait.
         pace: How fast the client may send.
+        identity: Who the client has proved to be, if it has.
         goodbye: Shields the closing handshake and ``disconnected`` while they are under way.
         resume: Makes the transport go on after the session was full.
         ping: The last one, until it is answered.
@@ -85,6 +87,7 @@ class Session:
         "goodbye",
         "heard",
         "id",
+        "identity",
         "latency",
         "node",
         "nursery",
@@ -110,6 +113,7 @@ class Session:
         self.client: Client
         self.outbox: Outbox
         self.write: Write
+        self.identity: Identity | None = None
         self.resume: Callable[[], None]
         self.origin = Origin(self.id)
         self.details: Raw | None = None
