@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rooms.config import Settings
-    from rooms.errors import ConfigError, Disconnect, RequestError, RoomsError
+    from rooms.core.identity import Identity
+    from rooms.errors import ConfigError, Disconnect, Refused, RequestError, RoomsError
     from rooms.protocol.commands import Origin, Position, User
     from rooms.server.app import App
+    from rooms.server.auth import Anonymous, Authenticator, Credentials
     from rooms.server.client import Client
     from rooms.server.context import Context, Event
     from rooms.server.rooms import Delivered, RoomHandle
     from rooms.serving import Server, serve
 
 __all__ = [
+    "Anonymous",
     "App",
+    "Authenticator",
     "Client",
     "ConfigError",
     "Context",
+    "Credentials",
     "Delivered",
     "Disconnect",
     "Event",
+    "Identity",
     "Origin",
     "Position",
+    "Refused",
     "RequestError",
     "RoomHandle",
     "RoomsError",
@@ -36,9 +43,11 @@ __all__ = [
 
 _HOMES = {
     "rooms.config": ("Settings",),
-    "rooms.errors": ("ConfigError", "Disconnect", "RequestError", "RoomsError"),
+    "rooms.core.identity": ("Identity",),
+    "rooms.errors": ("ConfigError", "Disconnect", "Refused", "RequestError", "RoomsError"),
     "rooms.protocol.commands": ("Origin", "Position", "User"),
     "rooms.server.app": ("App",),
+    "rooms.server.auth": ("Anonymous", "Authenticator", "Credentials"),
     "rooms.server.client": ("Client",),
     "rooms.server.context": ("Context", "Event"),
     "rooms.server.rooms": ("Delivered", "RoomHandle"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from rooms.core.presence import PresenceMode
 from rooms.core.slow import SlowPolicy
 from rooms.errors import RoomsError
 from rooms.protocol.names import check_event
+from rooms.server.auth import Authenticator, AuthFunction, OwnCheck, authenticators
 from rooms.server.client import Client
 from rooms.server.context import Context
 from rooms.server.handlers import Handler, Handlers, make_handler
@@ -37,15 +38,24 @@ class App:
     Args:
         relay: Publish an event for which there is no handler to its room as it is, if the sender
             is a member; without it such an event is an error.
-        guests: Let people sign in under a name of their choice.
+        guests: Let people sign in under a name of their choice; not where ``auth`` says who gets
+            in.
+        auth: Who says who a client is; of several, each is asked until one knows.  Without it
+            everybody gets in.
         lifespan: Entered before the first connection and left after the last.
     """
 
     def __init__(
-        self, *, relay: bool = False, guests: bool = False, lifespan: Lifespan | None = None
+        self,
+        *,
+        relay: bool = False,
+        guests: bool = False,
+        auth: Authenticator | Sequence[Authenticator] | None = None,
+        lifespan: Lifespan | None = None,
     ) -> None:
         self.relay = relay
         self.guests = guests
+        self.auth = authenticators(auth)
         self.handlers = Handlers()
         self.lifecycle: dict[str, list[Handler]] = {hook: [] for hook in HOOKS}
         self.middlewares: list[Middleware] = []
@@ -81,6 +91,15 @@ class App:
     def middleware(self, function: Middleware) -> Middleware:
         """Register a function around every event: ``await call_next(ctx)`` goes on."""
         self.middlewares.append(function)
+        return function
+
+    def authenticate(self, function: AuthFunction) -> AuthFunction:
+        """Register a function that says who a client is: it gets the `Credentials`.
+
+        It returns a `User` or an `Identity`, or None to refuse the client, or raises `Refused`
+        to say why; it may be asynchronous.  It is asked after the authenticators of ``auth``.
+        """
+        self.auth.append(OwnCheck(function))
         return function
 
     def on_error(self, kind: type[Exception]) -> Callable[[ErrorHandler], ErrorHandler]:
@@ -131,8 +150,8 @@ class App:
     def include(self, other: App, prefix: str = "") -> None:
         """Take over the handlers of ``other``, with ``prefix`` before their events' names.
 
-        Its ``connected`` and ``disconnected`` handlers, middleware, error handlers and lifespan
-        come along; they act on the whole application.
+        Its ``connected`` and ``disconnected`` handlers, middleware, error handlers,
+        authenticators and lifespan come along; they act on the whole application.
 
         Raises:
             ValueError: Both handle the same event or error.
@@ -146,6 +165,7 @@ class App:
         for kind, function in other._error_handlers.items():
             self.on_error(kind)(function)
         self.middlewares += other.middlewares
+        self.auth += other.auth
         self._lifespans += other._lifespans
 
     def find_error_handler(self, error: Exception) -> ErrorHandler | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +44,17 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client {self.id} from {self.remote}>"
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who it has proved to be and what came with the proof; None for guests and strangers."""
+        return self._session.identity
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What the token said that it signed in with; empty without one."""
+        identity = self._session.identity
+        return {} if identity is None else identity.claims
 
     @property
     def data(self) -> dict[str, Any]:
