@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 8000
     reuse_port: bool = False
+    http: bool = True
     certfile: str = ""
     keyfile: str = ""
     admin_token: str = ""

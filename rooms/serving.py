@@ -93,14 +93,12 @@ async def serve(
     settings: Settings | None = None,
     *,
     chat_page: bool = False,
-    http: bool = True,
     sock: socket.socket | None = None,
 ) -> AsyncIterator[Server]:
     """Serve ``app`` while the block runs; leaving the block says goodbye to every client.
 
     Args:
         chat_page: Serve the built-in chat's page at ``/``.
-        http: Serve pages and the admin API beside the WebSockets.
         sock: Listen on this TCP socket, which somebody else may listen on too, instead of the
             settings' host and port; it is closed at the end.
 
@@ -117,7 +115,7 @@ async def serve(
             broker = make_broker(settings.broker, settings.broker_seconds)
             node = await stack.enter_async_context(app.running(settings, broker))
             pages: HttpServer | None = None
-            if http:
+            if settings.http:
                 pages = await stack.enter_async_context(_pages(app, node, chat_page))
             door = Door(node, None if pages is None else pages.handle)
             listener = Listener(door, sock, tls, inherited=inherited)

@@ -8,6 +8,7 @@ import click
 
 COMMANDS = {
     "bench": "Measure a running server.",
+    "config": "Show which settings hold, and why.",
     "serve": "Serve an application, or the built-in chat.",
 }
 

@@ -25,6 +25,7 @@ HELP = {
     "host": "Address to listen on.",
     "port": "Port to listen on; 0 takes any that is free.",
     "reuse_port": "Share the port with other servers, so that a new one can take over.",
+    "http": "Whether there are pages and an admin API beside the WebSockets.",
     "certfile": "Certificate chain (PEM): the port then speaks TLS.",
     "keyfile": "Private key (PEM), if it is not in the certificate's file.",
     "admin_token": "Bearer token of the admin API; without one it is made and printed.",
@@ -92,12 +93,13 @@ class Run(NamedTuple):
 def setting_options(command: F) -> F:
     """Add an option for every setting, by the same name."""
     for field in reversed(msgspec.structs.fields(Settings)):
-        option = "--" + field.name.replace("_", "-")
+        name = field.name.replace("_", "-")
+        option = f"--{name}"
         default = ",".join(field.default) if field.default == () else field.default
         shown = f" [default: {default}]" if default != "" else ""
         switch: dict[str, Any] = {"metavar": "VALUE"}
         if field.type is bool:
-            switch, shown = {"is_flag": True, "default": None}, ""
+            option, switch, shown = f"--{name}/--no-{name}", {"default": None}, ""
         command = click.option(option, help=HELP[field.name] + shown, **switch)(command)
     return command
 
@@ -190,5 +192,7 @@ async def _run(app: Any, run: Run) -> None:
 def _announce(server: Server, loaded: Loaded, chat_page: bool) -> None:
     what = "chat" if chat_page else "server"
     click.echo(f"Rooms {what} on {server.url}  (Ctrl-C stops it)")
+    if not loaded.settings.http:
+        return
     if not loaded.settings.admin_token and not loaded.settings.admin_token_file:
         click.echo(f"Admin API token, made for this run: {server.settings.admin_token}")

@@ -12,6 +12,7 @@ NEEDS_RESTART = frozenset(
         "host",
         "port",
         "reuse_port",
+        "http",
         "log_format",
         "broker",
         "broker_seconds",

@@ -149,3 +149,10 @@ def test_help_and_version_import_nothing_heavy() -> None:
 def test_an_operator_says_how_much_the_chat_keeps(flags: dict[str, Any], kept: Retention) -> None:
     loaded = load(flags)
     assert _chat(loaded).options.retention("lobby", loaded.settings) == kept
+
+
+async def test_a_server_can_speak_websocket_alone() -> None:
+    async with serving("--no-http") as (_, port, printed):
+        assert "Admin API" not in printed
+        assert await info_status(port, "x") == 404
+        await (await connect(port)).close()

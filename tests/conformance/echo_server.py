@@ -27,6 +27,7 @@ MESSAGE_BYTES: Final = 32 * 1024 * 1024
 
 SETTINGS = Settings(
     port=0,
+    http=False,
     message_bytes=MESSAGE_BYTES,
     outbox_bytes=2 * MESSAGE_BYTES,
     fragments_per_message=100_000,
@@ -80,7 +81,7 @@ async def main() -> None:
     """Serve, say on which port, and do so until interrupted."""
     configure("warning", "json")  # standard output is for the port alone
     with echo_path():
-        async with serve(echo_app(), SETTINGS, http=False) as server:
+        async with serve(echo_app(), SETTINGS) as server:
             print(server.port, flush=True)
             await trio.sleep_forever()
 

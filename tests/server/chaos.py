@@ -256,9 +256,14 @@ async def run(plan: Plan, **settings: Any) -> Summary:
         AssertionError: Somebody missed something, or got it twice, or in another order.
     """
     chosen = Settings(
-        port=0, history_messages=20_000, recovery_messages=20_000, recovery_bytes=2**23, **settings
+        port=0,
+        http=False,
+        history_messages=20_000,
+        recovery_messages=20_000,
+        recovery_bytes=2**23,
+        **settings,
     )
-    async with serve(App(relay=True, guests=True), chosen, http=False) as server:
+    async with serve(App(relay=True, guests=True), chosen) as server:
         chaos = Chaos(plan, server.port)
         await chaos.run()
     chaos.summary.sent_again -= chaos.summary.publications

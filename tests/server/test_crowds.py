@@ -95,9 +95,9 @@ async def test_a_full_server_says_so_and_keeps_those_it_has(
 
 
 async def test_an_address_that_has_all_it_may_have_is_told_so() -> None:
-    settings = Settings(port=0, connections_per_address=1, **cast(Any, PROXIED))
+    settings = Settings(port=0, http=False, connections_per_address=1, **cast(Any, PROXIED))
     with trio.fail_after(SECONDS):
-        async with serve(App(), settings, http=False) as server:
+        async with serve(App(), settings) as server:
             first = await connect(server, "X-Forwarded-For: 203.0.113.7\r\n")
             status, retry_after = await refused(server, "X-Forwarded-For: 203.0.113.7\r\n")
             assert (status, retry_after > 0) == (429, True)
@@ -109,9 +109,9 @@ async def test_an_address_that_has_all_it_may_have_is_told_so() -> None:
 
 
 async def test_an_address_that_comes_too_often_is_told_when_to_come_again() -> None:
-    settings = Settings(port=0, handshakes_per_address=0.01, **cast(Any, PROXIED))
+    settings = Settings(port=0, http=False, handshakes_per_address=0.01, **cast(Any, PROXIED))
     with trio.fail_after(SECONDS):
-        async with serve(App(), settings, http=False) as server:
+        async with serve(App(), settings) as server:
             first = await connect(server, "X-Forwarded-For: 203.0.113.7\r\n")
             await first.close()
             status, retry_after = await refused(server, "X-Forwarded-For: 203.0.113.7\r\n")
@@ -122,7 +122,7 @@ async def test_an_address_that_comes_too_often_is_told_when_to_come_again() -> N
 
 async def test_whoever_says_nothing_makes_way_for_the_next() -> None:
     with trio.fail_after(SECONDS):
-        async with serve(App(), Settings(port=0, pending_handshakes=2), http=False) as server:
+        async with serve(App(), Settings(port=0, pending_handshakes=2, http=False)) as server:
             silent = [await knock(server) for _ in range(3)]
             answer = await silent[0].stream.receive_some()
             assert answer.startswith(b"HTTP/1.1 503 ")
@@ -181,10 +181,10 @@ async def chat(clients: list[TestClient]) -> None:
 
 
 async def test_a_storm_is_served_or_refused_while_others_chat() -> None:
-    limits = Settings(port=0, connections=250, pending_handshakes=100)
+    limits = Settings(port=0, http=False, connections=250, pending_handshakes=100)
     whole = REQUEST.format(path="/ws", headers="").encode()
     with trio.fail_after(SECONDS):
-        async with serve(chat_app(), limits, http=False) as server:
+        async with serve(chat_app(), limits) as server:
             chatting = [await connect(server) for _ in range(10)]
             for client in chatting:
                 await client.request(type="auth", name=client.id, secret=client.id)

@@ -72,12 +72,12 @@ async def test_the_server_says_where_it_is() -> None:
 async def test_the_address_that_is_shown_can_be_opened(host: str, shown: str) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
-    async with serve(App(), Settings(host=host, port=0), http=False) as server:
+    async with serve(App(), Settings(host=host, port=0, http=False)) as server:
         assert server.url == f"http://{shown}:{server.port}"
 
 
 async def test_a_server_may_have_no_pages() -> None:
-    async with serve(App(), Settings(port=0), http=False) as server:
+    async with serve(App(), Settings(port=0, http=False)) as server:
         assert (await ask(server, HEALTH)).startswith(b"HTTP/1.1 404 ")
         client = await connect(server)
         await client.close()
@@ -281,7 +281,7 @@ async def test_cancelling_the_block_says_goodbye_as_well() -> None:
     app = App()
     reasons = Reasons(app)
     with trio.CancelScope() as scope, trio.fail_after(SECONDS):
-        async with serve(app, Settings(port=0, grace_seconds=0.2), http=False) as server:
+        async with serve(app, Settings(port=0, grace_seconds=0.2, http=False)) as server:
             client = await connect(server)
             scope.cancel()
             await trio.lowlevel.checkpoint()

@@ -34,6 +34,7 @@ WARM_UP = 1 / 3
 
 SETTINGS = Settings(
     port=0,
+    http=False,
     ping_seconds=2,
     pong_seconds=1,
     head_seconds=2,
@@ -108,7 +109,7 @@ async def run(seconds: float, seed: int, show: Callable[[str], object] = print) 
     """
     app = chat_app()
     with errors_logged() as errors:
-        async with serve(app, SETTINGS, http=False) as server:
+        async with serve(app, SETTINGS) as server:
             await trio.testing.wait_all_tasks_blocked()
             before = (task_names(), open_sockets())
             show(Sample.HEADER)

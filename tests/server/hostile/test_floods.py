@@ -23,7 +23,7 @@ async def connect(port: int) -> TestClient:
 
 @pytest.mark.parametrize("opcode", [CONTINUATION, PING])
 async def test_a_flood_of_empty_frames_keeps_nobody_out(opcode: int) -> None:
-    async with serve(App(), Settings(port=0), http=False) as server:
+    async with serve(App(), Settings(port=0, http=False)) as server:
         flooding, other = await connect(server.port), await connect(server.port)
         if opcode == CONTINUATION:
             await flooding.send_raw(client_frame(b"", fin=False))
@@ -49,7 +49,7 @@ async def test_who_leaves_behind_a_full_inbox_is_noticed(leave: str) -> None:
         assert ctx.reason.code == 1006
         gone.set()
 
-    async with serve(app, Settings(port=0, inbox_messages=4), http=False) as server:
+    async with serve(app, Settings(port=0, inbox_messages=4, http=False)) as server:
         client = await connect(server.port)
         await client.send(type="event", event="hang")
         await client.send_raw(client_frame('{"type":"ping"}') * 50)
