@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote
 
+import msgspec
+
 END_OF_HEAD = b"\r\n\r\n"
 HEADERS = 128
 """Of a request, unless told otherwise; browsers send about twenty."""
@@ -14,6 +16,16 @@ SUBPROTOCOLS = 32
 """That a client may offer: they are kept as long as the connection, at ten times their size."""
 VERSIONS = ("HTTP/1.1", "HTTP/1.0")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110, section 5.6.2
+REFUSAL_HEADERS = {
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Of an answer that no page is to make anything of."""
 _METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ-")
 
 # Whoever reads the head after us might take a bare one for the end of a line (RFC 9112, 2.2).
@@ -27,15 +39,21 @@ class BadHead(Exception):
         status: To answer with, or None where nothing can be answered.
         reason: What to count it under; the name of the status, if not given.
         retry_after: Seconds after which to try again, where that can help.
+        message: What happened and what to do, in sentences for people.
     """
 
     def __init__(
-        self, status: HTTPStatus | None, reason: str = "", retry_after: int | None = None
+        self,
+        status: HTTPStatus | None,
+        reason: str = "",
+        retry_after: int | None = None,
+        message: str = "",
     ) -> None:
         super().__init__(status)
         self.status = status
         self.reason = reason or ("no_http" if status is None else status.name.lower())
         self.retry_after = retry_after
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +169,24 @@ def _offers_upgrade(line: bytes) -> bool:
     return line.lower().startswith((b"upgrade:", b"http2-settings:"))
 
 
-def response(status: HTTPStatus, message: str = "", retry_after: int | None = None) -> bytes:
-    """Return a whole answer in plain text that ends the connection.
+def response(refusal: BadHead) -> bytes:
+    """Return a whole answer, its error as JSON, that ends the connection; nothing without a status.
 
-    Args:
-        retry_after: Seconds after which the client may try again.
+    The reason is the error's code.
     """
+    status, retry_after = refusal.status, refusal.retry_after
+    if status is None:
+        return b""
+    message = refusal.message or f"{status.phrase}."
     if retry_after is not None:
-        message = message or f"{status.phrase}: try again in {retry_after} seconds"
-    body = (message or status.phrase).encode() + b"\n"
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"Content-Type: text/plain; charset=utf-8\r\n"
-        f"Content-Length: {len(body)}\r\n"
-        f"Connection: close\r\n"
-    )
+        message += f" Try again in {retry_after} seconds."
+    error = {"code": refusal.reason, "message": message}
+    body = msgspec.json.encode({"error": error}) + b"\n"
+    headers = {**REFUSAL_HEADERS, "Content-Length": str(len(body))}
     if status is HTTPStatus.UPGRADE_REQUIRED:
-        head += "Sec-WebSocket-Version: 13\r\n"  # what would do (RFC 6455, section 4.4)
+        headers["Sec-WebSocket-Version"] = "13"  # what would do (RFC 6455, section 4.4)
     if retry_after is not None:
-        head += f"Retry-After: {retry_after}\r\n"
-    return head.encode() + b"\r\n" + body
+        headers["Retry-After"] = str(retry_after)
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join([f"HTTP/1.1 {status.value} {status.phrase}", *lines])
+    return head.encode() + END_OF_HEAD + body

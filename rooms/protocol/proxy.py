@@ -125,22 +125,36 @@ def client_behind(
     for hop in headers.get(header, "").split(",")[: -HOPS - 1 : -1]:
         if client.host not in trusted:
             break
-        said = parse_endpoint(_forwarded_for(hop) if header == "forwarded" else hop.strip())
+        said = parse_endpoint(_forwarded("for", hop) if header == "forwarded" else hop.strip())
         if said is None:
             break
         client = said
     return client
 
 
-def _forwarded_for(element: str) -> str:
-    """Return the ``for`` of one element (RFC 7239, section 4), or nothing.
+def forwarded_site(headers: Mapping[str, str], header: str) -> tuple[str, str]:
+    """Return the scheme and the host that a trusted proxy was asked for; empty if it says nothing.
+
+    Args:
+        headers: Of the request, as for `client_behind`; what was added last is the proxy's own.
+        header: The one that the proxies write, as for `client_behind`.
+    """
+    if header == "forwarded":
+        element = headers.get(header, "").rpartition(",")[2]
+        return _forwarded("proto", element).lower(), _forwarded("host", element)
+    scheme, host = headers.get("x-forwarded-proto", ""), headers.get("x-forwarded-host", "")
+    return scheme.rpartition(",")[2].strip().lower(), host.rpartition(",")[2].strip()
+
+
+def _forwarded(wanted: str, element: str) -> str:
+    """Return a parameter of one element of ``Forwarded`` (RFC 7239, section 4), or nothing.
 
     No quoted string is looked for beyond a comma: a client could open one, and the proxy's own
     element would be swallowed by it.
     """
     for pair in element.split(";"):
         name, _, value = pair.partition("=")
-        if name.strip().lower() == "for":
+        if name.strip().lower() == wanted:
             value = value.strip()
             return value[1:-1] if value.startswith('"') and value.endswith('"') else value
     return ""

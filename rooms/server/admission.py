@@ -10,6 +10,7 @@ import trio
 from rooms.config import Settings
 from rooms.errors import ConfigError
 from rooms.protocol.http import BadHead
+from rooms.protocol.origin import Origins
 from rooms.protocol.proxy import Endpoint, Networks
 from rooms.server.addresses import Account, Addresses
 from rooms.server.descriptors import connections_for, descriptors
@@ -57,12 +58,14 @@ class Admission:
     them may be everybody.
 
     Raises:
-        ConfigError: A trusted proxy is not an address or a network.
+        ConfigError: As `configure`.
 
     Attributes:
         connections: How many there are.
         limit: How many there may be.
         proxies: Whose word about a client's address counts.
+        origins: Whose pages may open a WebSocket, beside the server's own.
+        cors: Whose pages may read what HTTP answers.
     """
 
     def __init__(self, settings: Settings, refusals: Refusals) -> None:
@@ -79,12 +82,16 @@ class Admission:
         """Have the limits of ``settings`` hold for whoever comes from now on.
 
         Raises:
-            ConfigError: A trusted proxy is not an address or a network.
+            ConfigError: A trusted proxy is not an address or a network, or what is listed as an
+                origin is none; nothing has changed.
         """
         try:
-            self.proxies = Networks(settings.trusted_proxies)
+            proxies = Networks(settings.trusted_proxies)
         except ValueError as error:
             raise ConfigError(f"trusted_proxies must be addresses or networks: {error}.") from None
+        origins = _origins("origins", settings.origins)
+        self.cors = _origins("cors_origins", settings.cors_origins, subdomains=False)
+        self.origins, self.proxies = origins, proxies
         self._settings = settings
         available = descriptors()
         self.limit = settings.connections or connections_for(available)
@@ -187,3 +194,10 @@ class Admission:
         if visit.scope is not None:
             visit.scope.deadline = trio.current_time() + LINGER_SECONDS
         return visit
+
+
+def _origins(setting: str, texts: tuple[str, ...], *, subdomains: bool = True) -> Origins:
+    try:
+        return Origins(texts, subdomains=subdomains)
+    except ValueError as error:
+        raise ConfigError(f"{setting}: {error}.") from None

@@ -17,7 +17,7 @@ import trio
 from rooms.protocol.dialects import choose
 from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
-from rooms.protocol.origin import origin_allowed
+from rooms.protocol.origin import Site, same_origin, site_of
 from rooms.protocol.proxy import BadProxyHeader, client_behind, parse_proxy_header
 from rooms.server.admission import Visit
 from rooms.server.connection import Accepted, serve_websocket
@@ -161,13 +161,13 @@ class Door:
         Raises:
             BadHead: It is refused; nothing of the application has run.
         """
-        self._look_behind_proxy(head, visit)
+        site = self._look_behind_proxy(head, visit, tls=isinstance(link, TlsLink))
         chosen = choose(head.path, head.subprotocols)
         if chosen is None:
             raise BadHead(HTTPStatus.NOT_FOUND)
         if head.has_body:
             raise BadHead(HTTPStatus.BAD_REQUEST)
-        self._check_origin(head, visit.remote)
+        self._check_origin(head, site, visit.remote)
         if self._node.draining:
             raise self.admission.refusal("draining")
         if self._node.overloaded:
@@ -181,17 +181,26 @@ class Door:
         handshake = Handshake(head.path, head.query, head.raw, head.subprotocols, visit.remote)
         return Accepted(stream, extra, handshake, dialect)
 
-    def _check_origin(self, head: RequestHead, remote: str) -> None:
-        origin, host = head.headers.get("origin"), head.headers.get("host", "")
-        if not origin_allowed(origin, host, self._node.settings.origins):
-            raise self._node.refusals.of_origin(origin, host, remote)
+    def _check_origin(self, head: RequestHead, site: Site, remote: str) -> None:
+        origin = head.headers.get("origin")
+        if origin is None:
+            allowed = not self._node.settings.origin_required
+        else:
+            allowed = same_origin(origin, site) or origin in self.admission.origins
+        if not allowed:
+            raise self._node.refusals.of_origin(origin, site.host, remote)
 
-    def _look_behind_proxy(self, head: RequestHead, visit: Visit) -> None:
-        """Learn from the request's headers who the client is, if a trusted proxy wrote them."""
-        if visit.proxy is not None:
-            header = self._node.settings.forwarded_header
-            client = client_behind(visit.proxy, head.headers, header, self.admission.proxies)
-            self.admission.introduce(visit, client)
+    def _look_behind_proxy(self, head: RequestHead, visit: Visit, *, tls: bool) -> Site:
+        """Learn from the request who the client is and what it asked for.
+
+        Only what a trusted proxy wrote counts.
+        """
+        if visit.proxy is None:
+            return site_of(head.headers, tls=tls)
+        header = self._node.settings.forwarded_header
+        client = client_behind(visit.proxy, head.headers, header, self.admission.proxies)
+        self.admission.introduce(visit, client)
+        return site_of(head.headers, tls=tls, forwarded=header)
 
 
 async def _receive(link: Link) -> bytes:
@@ -207,7 +216,7 @@ async def _refuse(link: Link, error: BadHead) -> None:
     if error.status is None:
         return
     with trio.move_on_after(REFUSAL_SECONDS), contextlib.suppress(trio.BrokenResourceError):
-        await link.send_all(response(error.status, retry_after=error.retry_after))
+        await link.send_all(response(error))
         await link.finish()
 
 

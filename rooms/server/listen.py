@@ -148,7 +148,7 @@ class Listener:
             if self.tls is None and refusal.status is not None:
                 with contextlib.suppress(BlockingIOError):
                     connection.recv(READ_BYTES)
-                connection.send(response(refusal.status, retry_after=refusal.retry_after))
+                connection.send(response(refusal))
 
     async def _serve(self, connection: socket.socket, visit: Visit) -> None:
         """Serve one connection and close it: the fence between it and all others."""

@@ -23,6 +23,10 @@ ADVICE = {
 }
 """What can be done about each reason that an operator should hear of."""
 
+OTHER_ORIGIN = "origin refused: add it to the setting `origins` to allow it"
+NO_ORIGIN = "no origin: turn the setting `origin_required` off to allow clients that send none"
+ORIGIN_REFUSED = "This server takes no connections from pages of that origin."
+
 log = structlog.get_logger("rooms")
 
 
@@ -62,14 +66,9 @@ class Refusals:
         """Say, though not each time, that an origin was refused; return its refusal."""
         unsaid = self._log.turn("origin")
         if unsaid is not None:
-            log.warning(
-                "origin refused: add it to the setting `origins` to allow it",
-                origin=origin,
-                host=host,
-                remote=remote,
-                unsaid=unsaid,
-            )
-        return BadHead(HTTPStatus.FORBIDDEN, "origin")
+            event = NO_ORIGIN if origin is None else OTHER_ORIGIN
+            log.warning(event, origin=origin, host=host, remote=remote, unsaid=unsaid)
+        return BadHead(HTTPStatus.FORBIDDEN, "origin", message=ORIGIN_REFUSED)
 
     def _warn(self, reason: str, remote: str) -> None:
         unsaid = self._log.turn(reason)

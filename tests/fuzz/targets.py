@@ -40,7 +40,7 @@ from rooms.protocol.http import (
     parse_headers,
 )
 from rooms.protocol.names import check_event, check_name, check_room
-from rooms.protocol.origin import origin_allowed
+from rooms.protocol.origin import parse_origin, same_origin, site_of
 from rooms.protocol.proxy import (
     BadProxyHeader,
     Networks,
@@ -86,9 +86,11 @@ def fuzz_handshake(data: bytes) -> None:
 
 
 def _check_origin(head: RequestHead) -> None:
-    host, origin = head.headers.get("host", ""), head.headers.get("origin")
-    if origin is not None and origin_allowed(origin, host, ()):
-        assert origin.lower().endswith("://" + host.lower())
+    origin, site = head.headers.get("origin", ""), site_of(head.headers, tls=False)
+    if same_origin(origin, site):
+        parsed = parse_origin(origin)
+        assert parsed is not None
+        assert site.host.lower() in (parsed.host, f"{parsed.host}:{site.host.rpartition(':')[2]}")
 
 
 def fuzz_frames(data: bytes) -> None:

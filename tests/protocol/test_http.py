@@ -6,6 +6,7 @@ import contextlib
 from http import HTTPStatus
 
 import h11
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,28 +215,33 @@ def test_a_head_without_such_an_offer_is_passed_on_as_it_came() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "body"),
+    ("refusal", "status", "error"),
     [
-        (response(HTTPStatus.NOT_FOUND), 404, b"Not Found\n"),
+        (BadHead(HTTPStatus.NOT_FOUND), 404, {"code": "not_found", "message": "Not Found."}),
         (
-            response(HTTPStatus.TOO_MANY_REQUESTS, retry_after=3),
+            BadHead(HTTPStatus.TOO_MANY_REQUESTS, "overload", 3),
             429,
-            b"Too Many Requests: try again in 3 seconds\n",
+            {"code": "overload", "message": "Too Many Requests. Try again in 3 seconds."},
         ),
-        (response(HTTPStatus.BAD_REQUEST, "žádost"), 400, "žádost\n".encode()),
+        (
+            BadHead(HTTPStatus.BAD_REQUEST, "x", message="Žádost."),
+            400,
+            {"code": "x", "message": "Žádost."},
+        ),
     ],
 )
 def test_an_answer_is_whole_and_ends_the_connection(
-    answer: bytes, status: int, body: bytes
+    refusal: BadHead, status: int, error: dict[str, str]
 ) -> None:
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     client.send(h11.EndOfMessage())
-    client.receive_data(answer)
+    client.receive_data(response(refusal))
     got, data = client.next_event(), client.next_event()
     assert isinstance(got, h11.Response)
     assert isinstance(data, h11.Data)
-    assert (got.status_code, bytes(data.data)) == (status, body)
+    assert (got.status_code, msgspec.json.decode(data.data)) == (status, {"error": error})
+    assert dict(got.headers)[b"x-content-type-options"] == b"nosniff"
     client.next_event()
     assert client.their_state is h11.MUST_CLOSE
 
