@@ -46,11 +46,6 @@ class Client:
         return f"<Client {self.id} from {self.remote}>"
 
     @property
-    def identity(self) -> Identity | None:
-        """Who it has proved to be and what came with the proof; None for guests and strangers."""
-        return self._session.identity
-
-    @property
     def claims(self) -> Mapping[str, Any]:
         """What the token said that it signed in with; empty without one."""
         identity = self._session.identity

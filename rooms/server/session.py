@@ -59,7 +59,6 @@ class Session:
     Attributes:
         details: What presence tells of the connection beside its id.
         reason: Why we ended the connection, if we did.
-        identity: Who has proved to be behind it, if anybody has.
         full: Whether the inbox is full; the peer then has to wait.
         pace: How fast the client may send.
         identity: Who the client has proved to be, if it has.
@@ -118,7 +117,6 @@ class Session:
         self.resume: Callable[[], None]
         self.origin = Origin(self.id)
         self.details: Raw | None = None
-        self.identity: Identity | None = None
         self.rooms: dict[str, Room] = {}
         self.filters: dict[str, Filter] = {}
         self.scope = trio.CancelScope()
