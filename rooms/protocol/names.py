@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -15,6 +16,8 @@ LIFECYCLE = frozenset({"connected", "disconnected", "error", "joined", "left"})
 
 # Keys with a meaning of their own in JavaScript objects; clients use names as keys.
 _TREACHEROUS = frozenset({"__proto__", "constructor", "prototype"})
+
+_CLIENT_ID = re.compile(r"c\d+", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
@@ -61,6 +64,22 @@ def check_event(name: str) -> str:
     if name in LIFECYCLE:
         raise ReservedName(f"The event {name!r} is fired by the server only.")
     return _check_plain(check_name(name))
+
+
+@lru_cache(maxsize=4096)
+def check_user(name: str) -> str:
+    """Return ``name`` if somebody may be called that: as `check_name`, and like no connection.
+
+    Raises:
+        InvalidName, ReservedName: As `check_name`, or it begins or ends with a space, or is
+            like what the server calls connections.
+    """
+    check_name(name)
+    if _CLIENT_ID.fullmatch(name):
+        raise ReservedName(f"{name!r} is how the server calls connections.")
+    if name != name.strip():
+        raise InvalidName("A name must not begin or end with a space.")
+    return name
 
 
 def plain(name: str) -> str:

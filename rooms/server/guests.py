@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass
 
-from rooms.errors import InvalidName, NameTaken, ReservedName, Unauthorized
+from rooms.errors import NameTaken, Unauthorized
 from rooms.protocol.commands import User
-from rooms.protocol.names import check_name, plain
-
-_CLIENT_ID = re.compile(r"c\d+", re.IGNORECASE)
+from rooms.protocol.names import check_user, plain
 
 
 @dataclass(slots=True)
@@ -35,17 +32,13 @@ class Guests:
         """Return the user of that name; neither letters' case nor form makes a difference.
 
         Raises:
-            InvalidName, ReservedName: As `check_name`, or it looks like a client's id.
+            InvalidName, ReservedName: As `check_user`.
             Unauthorized: There is no secret.
             NameTaken: The name is held with another secret.
         """
-        check_name(name)
-        if _CLIENT_ID.fullmatch(name):
-            raise ReservedName(f"{name!r} is how the server calls connections.")
+        check_user(name)
         if not secret:
             raise Unauthorized("A guest needs a secret that keeps the name: send any random text.")
-        if name != name.strip():
-            raise InvalidName("A name must not begin or end with a space.")
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         held = self._held.setdefault(_key(name), _Held(User(name, name), digest))
         if not hmac.compare_digest(held.digest, digest):
