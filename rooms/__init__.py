@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rooms.server.app import App
     from rooms.server.auth import Anonymous, Authenticator, Credentials
     from rooms.server.client import Client
+    from rooms.server.client_certificate import ClientCertificate
     from rooms.server.context import Context, Event
     from rooms.server.rooms import Delivered, RoomHandle
     from rooms.serving import Server, serve
@@ -22,6 +23,7 @@ __all__ = [
     "App",
     "Authenticator",
     "Client",
+    "ClientCertificate",
     "ConfigError",
     "Context",
     "Credentials",
@@ -49,6 +51,7 @@ _HOMES = {
     "rooms.server.app": ("App",),
     "rooms.server.auth": ("Anonymous", "Authenticator", "Credentials"),
     "rooms.server.client": ("Client",),
+    "rooms.server.client_certificate": ("ClientCertificate",),
     "rooms.server.context": ("Context", "Event"),
     "rooms.server.rooms": ("Delivered", "RoomHandle"),
     "rooms.serving": ("Server", "serve"),

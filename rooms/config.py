@@ -20,6 +20,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
 ForwardedHeader = Literal["x-forwarded-for", "forwarded"]
 MetricsAccess = Literal["token", "open", "off"]
+ClientCertificates = Literal["off", "optional", "required"]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 CountOrOff = Annotated[int, Meta(ge=0)]
@@ -39,6 +40,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     http: bool = True
     certfile: str = ""
     keyfile: str = ""
+    client_ca: str = ""
+    client_certificates: ClientCertificates = "off"
     admin_token: str = ""
     admin_token_file: str = ""
     metrics: MetricsAccess = "token"

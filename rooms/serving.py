@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from rooms.server.listen import Listener
 from rooms.server.node import Node
 from rooms.server.reload import Changes, merge
 from rooms.server.sockets import open_socket
+from rooms.server.tls import tls_context
 
 if TYPE_CHECKING:
     from rooms.http.server import HttpServer
@@ -80,7 +80,7 @@ class Server:
         """
         wanted = _with_token(settings, self.settings.admin_token)
         settings, changes = merge(self.settings, wanted)
-        tls = _tls_context(settings)
+        tls = tls_context(settings)
         self.node.admission.configure(settings)
         self.listener.tls = tls
         self.node.settings = settings
@@ -106,7 +106,7 @@ async def serve(
         ConfigError: The port is taken, or the broker, a certificate or a token file cannot be used.
     """
     settings = _with_token(settings or Settings())
-    tls = _tls_context(settings)
+    tls = tls_context(settings)
     inherited = sock is not None
     sock = sock or open_socket(settings.host, settings.port, shared=settings.reuse_port)
     host = sock.getsockname()[0] if inherited else settings.host
@@ -164,18 +164,3 @@ def _with_token(settings: Settings, default: str = "") -> Settings:
         if not token:
             raise ConfigError(f"The admin token file {settings.admin_token_file!r} is empty.")
     return msgspec.structs.replace(settings, admin_token=token)
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.certfile:
-        if settings.keyfile:
-            raise ConfigError("A keyfile needs a certfile too: give --certfile.")
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(settings.certfile, settings.keyfile or None)
-    except OSError as error:  # ssl.SSLError is one
-        names = " and ".join(filter(None, [settings.certfile, settings.keyfile]))
-        raise ConfigError(f"The certificate in {names} cannot be used: {error}.") from None
-    return context

@@ -28,6 +28,8 @@ HELP = {
     "http": "Whether there are pages and an admin API beside the WebSockets.",
     "certfile": "Certificate chain (PEM): the port then speaks TLS.",
     "keyfile": "Private key (PEM), if it is not in the certificate's file.",
+    "client_ca": "Who signs the certificates of clients (PEM).",
+    "client_certificates": "Whether clients show one: off, optional or required.",
     "admin_token": "Bearer token of the admin API; without one it is made and printed.",
     "admin_token_file": "File that holds the admin token.",
     "metrics": "Who may read /metrics: token (who has the admin token), open (anybody) or off.",

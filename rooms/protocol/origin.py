@@ -19,7 +19,7 @@ _HOST = re.compile(_AUTHORITY)
 _SUBDOMAINS = "://*."
 
 
-class Origin(NamedTuple):
+class WebOrigin(NamedTuple):
     """Where a page is from; two that are equal are the same origin.
 
     Attributes:
@@ -57,8 +57,8 @@ class Origins:
     """
 
     def __init__(self, texts: Iterable[str] = (), *, subdomains: bool = True) -> None:
-        self._origins: set[Origin] = set()
-        self._domains: list[Origin] = []
+        self._origins: set[WebOrigin] = set()
+        self._domains: list[WebOrigin] = []
         self._null = False
         for text in texts:
             self._add(text, subdomains)
@@ -85,7 +85,7 @@ class Origins:
         else:
             self._origins.add(parsed)
 
-    def _is_below(self, origin: Origin) -> bool:
+    def _is_below(self, origin: WebOrigin) -> bool:
         """Whether an origin is of a subdomain, which the domain itself is not."""
         return any(
             origin.host.endswith(f".{domain.host}") and origin == domain._replace(host=origin.host)
@@ -93,13 +93,13 @@ class Origins:
         )
 
 
-def parse_origin(text: str) -> Origin | None:
+def parse_origin(text: str) -> WebOrigin | None:
     """Return the origin that ``text`` spells, or None if it spells none (RFC 6454, section 6.2)."""
     match = _ORIGIN.fullmatch(text.lower())
     if match is None or not text.isascii():
         return None
     scheme, host, port = match["scheme"], match["host"], match["port"]
-    return Origin(scheme, host, int(port) if port else DEFAULT_PORTS.get(scheme, 0))
+    return WebOrigin(scheme, host, int(port) if port else DEFAULT_PORTS.get(scheme, 0))
 
 
 def same_origin(origin: str, site: Site) -> bool:

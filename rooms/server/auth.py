@@ -9,6 +9,7 @@ from typing import Literal
 
 from rooms.core.identity import Identity
 from rooms.errors import Refused
+from rooms.protocol.certificate import Certificate
 from rooms.protocol.commands import User
 
 Source = Literal["header", "subprotocol", "message", "none"]
@@ -27,6 +28,7 @@ class Credentials:
         remote: The client's address as text.
         cookies: Of the request, by name.
         token: Taken from its source already; None if there is none.
+        certificate: The client's own, if it showed one in the TLS handshake.
         source: Where the token was found: the header ``Authorization: Bearer …``, a subprotocol
             ``rooms.token.…`` or the message ``auth``.
     """
@@ -38,6 +40,7 @@ class Credentials:
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     token: str | None = field(default=None, repr=False)
     source: Source = "none"
+    certificate: Certificate | None = field(default=None, repr=False)
 
 
 class Authenticator(ABC):

@@ -178,7 +178,10 @@ class Door:
         self.admission.opened(visit)
         await link.send_all(answer)
         stream = FrameStream(link, settings.message_bytes, settings.fragments_per_message)
-        handshake = Handshake(head.path, head.query, head.raw, head.subprotocols, visit.remote)
+        certificate = link.certificate if isinstance(link, TlsLink) else None
+        handshake = Handshake(
+            head.path, head.query, head.raw, head.subprotocols, visit.remote, certificate
+        )
         return Accepted(stream, extra, handshake, dialect)
 
     def _check_origin(self, head: RequestHead, site: Site, remote: str) -> None:

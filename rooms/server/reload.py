@@ -28,6 +28,8 @@ NEW_CONNECTIONS = frozenset(
     {
         "certfile",
         "keyfile",
+        "client_ca",
+        "client_certificates",
         "message_bytes",
         "fragments_per_message",
         "rate_messages",
@@ -65,7 +67,12 @@ def merge(old: Settings, new: Settings) -> tuple[Settings, Changes]:
     """
     fixed = NEEDS_RESTART
     if old.tls != new.tls:
-        fixed |= {"certfile", "keyfile"}  # a port speaks TLS or it does not
+        fixed |= {
+            "certfile",
+            "keyfile",
+            "client_ca",
+            "client_certificates",
+        }  # a port speaks TLS or it does not
     changed = [name for name in old.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     restart = [name for name in changed if name in fixed]
     later = [name for name in changed if name in NEW_CONNECTIONS - fixed]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rooms.errors import Disconnect
+from rooms.protocol.certificate import Certificate
 from rooms.protocol.http import parse_headers
 
 
@@ -20,6 +21,7 @@ class Handshake:
         head: The request's head as it came; it takes a third of the memory that its headers take.
         subprotocols: Offered by the client, most wanted first.
         remote: The peer's address as text, for people and logs.
+        certificate: The client's own, if it showed one in the TLS handshake.
     """
 
     path: str
@@ -27,6 +29,7 @@ class Handshake:
     head: bytes
     subprotocols: tuple[str, ...]
     remote: str
+    certificate: Certificate | None = None
 
     @property
     def headers(self) -> dict[str, str]:

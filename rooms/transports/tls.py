@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import trio
 
+from rooms.protocol.certificate import Certificate, parse_certificate
 from rooms.transports.base import Link
 
 UNREAD_BYTES = 65536
@@ -71,6 +72,11 @@ class TlsLink(Link):
                 await self._flush()  # the alert says why
             raise trio.BrokenResourceError(f"TLS handshake failed: {error.reason}") from error
         await self._flush()
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The client's own, which has been verified, or None if it showed none."""
+        return parse_certificate(self._tls.getpeercert())
 
     def send_nowait(self, data: bytes) -> int:
         """Send all of ``data`` or, as far as the peer can tell, nothing.
