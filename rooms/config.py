@@ -37,6 +37,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 8000
     reuse_port: bool = False
+    workers: Count = 1
     http: bool = True
     certfile: str = ""
     keyfile: str = ""

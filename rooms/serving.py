@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from rooms.brokers.embedded import open_engine
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
 from rooms.errors import ConfigError
@@ -54,9 +55,7 @@ class Server:
     @property
     def url(self) -> str:
         """Where a browser on this machine finds it."""
-        scheme, host = "https" if self.settings.tls else "http", self.host
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
-        return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{self.port}"
+        return url_of(self.settings, self.host, self.port)
 
     async def drain(self) -> None:
         """Take nobody in, send all clients away over ``drain_seconds``, finish what is under way.
@@ -112,7 +111,8 @@ async def serve(
     host = sock.getsockname()[0] if inherited else settings.host
     with sock:
         async with AsyncExitStack() as stack:
-            broker = make_broker(settings.broker, settings.broker_seconds)
+            url = await stack.enter_async_context(open_engine(settings.broker))
+            broker = make_broker(url, settings.broker_seconds)
             node = await stack.enter_async_context(app.running(settings, broker))
             pages: HttpServer | None = None
             if settings.http:
@@ -143,6 +143,13 @@ async def _pages(app: App, node: Node, chat_page: bool) -> AsyncIterator[HttpSer
     site = create_site(app, settings, chat=chat_page)
     async with open_http(site, tls=settings.tls, grace=settings.grace_seconds) as server:
         yield server
+
+
+def url_of(settings: Settings, host: str, port: int) -> str:
+    """Return where a browser on this machine finds a server that listens there."""
+    scheme = "https" if settings.tls else "http"
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+    return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
 
 
 def _with_token(settings: Settings, default: str = "") -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -14,8 +15,7 @@ from rooms.config import FILE_NAME, Loaded, Settings, load
 from rooms.errors import ConfigError
 
 if TYPE_CHECKING:
-    import socket
-
+    from rooms.cli.worker import Orders
     from rooms.server.app import App
     from rooms.serving import Server
 
@@ -25,6 +25,7 @@ HELP = {
     "host": "Address to listen on.",
     "port": "Port to listen on; 0 takes any that is free.",
     "reuse_port": "Share the port with other servers, so that a new one can take over.",
+    "workers": "Processes that share the port; more than 1 need a broker that connects them.",
     "http": "Whether there are pages and an admin API beside the WebSockets.",
     "certfile": "Certificate chain (PEM): the port then speaks TLS.",
     "keyfile": "Private key (PEM), if it is not in the certificate's file.",
@@ -85,13 +86,21 @@ class Run(NamedTuple):
 
     Attributes:
         chat: Whether it is the built-in chat, with its page.
-        sock: The socket that it was handed over, if it was.
+        orders: What it was told, if it is one of several.
     """
 
     flags: dict[str, Any]
     loaded: Loaded
     chat: bool
-    sock: socket.socket | None
+    orders: Orders | None
+
+    def inherited(self) -> socket.socket | None:
+        """Return the socket that this process was handed over, if it was."""
+        from rooms.server.sockets import inherited_socket
+
+        if self.orders is not None:
+            return socket.socket(fileno=self.orders.listen)
+        return inherited_socket(os.environ)
 
 
 def setting_options(command: F) -> F:
@@ -110,8 +119,9 @@ def setting_options(command: F) -> F:
 
 @click.command()
 @click.argument("application", metavar="[MODULE:APP]", required=False)
+@click.option("--reload", is_flag=True, help="Start again whenever a file here changes.")
 @setting_options
-def serve(application: str | None, **flags: Any) -> None:
+def serve(application: str | None, reload: bool, **flags: Any) -> None:
     """Serve MODULE:APP, or without it the built-in chat.
 
     Every option can also be set in rooms.toml or as ROOMS_… in the environment: --log-level is
@@ -119,29 +129,42 @@ def serve(application: str | None, **flags: Any) -> None:
 
     SIGTERM sends clients away over --drain-seconds and finishes what is under way, Ctrl-C stops
     quickly, and the second signal at once.  SIGHUP loads the settings and certificates again.
+    With --workers the signals reach all of them.
     """
     try:
-        _serve(application, flags)
+        _serve(application, flags, reload=reload)
     except ConfigError as error:
         click.echo(f"rooms: {error}", err=True)
         raise SystemExit(2) from None
 
 
-def _serve(application: str | None, flags: dict[str, Any]) -> None:
-    import trio
-
+def _serve(application: str | None, flags: dict[str, Any], *, reload: bool) -> None:
     from rooms import logs
-    from rooms.cli.load import load_app
-    from rooms.server.descriptors import raise_descriptors
-    from rooms.server.sockets import inherited_socket
+    from rooms.cli.worker import take_orders
 
+    orders = take_orders(os.environ)
+    if orders is not None:
+        flags = flags | orders.settings
     file = Path(FILE_NAME)
     loaded = load(flags, os.environ, file if file.exists() else None)
     logs.configure(loaded.settings.log_level, loaded.settings.log_format)
-    app = load_app(application) if application else _chat(loaded)
+    if orders is None and (reload or loaded.settings.workers > 1):
+        from rooms.cli.supervise import supervise
+
+        raise SystemExit(supervise(loaded.settings, chat=application is None, reload=reload))
+    _serve_alone(application, Run(flags, loaded, application is None, orders))
+
+
+def _serve_alone(application: str | None, run: Run) -> None:
+    """Serve in this process, whether there are others or not."""
+    import trio
+
+    from rooms.cli.load import load_app
+    from rooms.server.descriptors import raise_descriptors
+
+    app = load_app(application) if application else _chat(run.loaded)
     raise_descriptors()
     _tune_garbage_collector()
-    run = Run(flags, loaded, application is None, inherited_socket(os.environ))
     trio.run(_run, app, run, strict_exception_groups=True)
 
 
@@ -174,6 +197,7 @@ async def _run(app: Any, run: Run) -> None:
 
     from rooms.cli.reload import reloader
     from rooms.cli.signals import Signals, dies_with_terminal, handled
+    from rooms.cli.worker import report
     from rooms.serving import serve as serve_app
 
     obedient = Signals(reloader(run.flags, Path(FILE_NAME)), bound=dies_with_terminal())
@@ -183,8 +207,12 @@ async def _run(app: Any, run: Run) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(obedient.obey, signals, nursery.cancel_scope)
             try:
-                async with serve_app(app, settings, chat_page=run.chat, sock=run.sock) as server:
-                    _announce(server, run.loaded, run.chat)
+                sock = run.inherited()
+                async with serve_app(app, settings, chat_page=run.chat, sock=sock) as server:
+                    if run.orders is None:
+                        _announce(server, run.loaded, run.chat)
+                    else:
+                        nursery.start_soon(report, run.orders)
                     await obedient.watch(server)
             except ConfigError as error:  # the nursery would make a group of it
                 mistake = error

@@ -12,6 +12,7 @@ NEEDS_RESTART = frozenset(
         "host",
         "port",
         "reuse_port",
+        "workers",
         "http",
         "log_format",
         "broker",

@@ -1,0 +1,143 @@
+"""Keeps worker processes running: starts them, passes signals on, and starts anew what dies."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+import structlog
+import trio
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+"""Seconds between the end of a worker and the next try; each failure doubles them."""
+
+STEADY_SECONDS = 30.0
+"""A worker that has lived as long has not failed to start."""
+
+MISTAKEN = 2
+"""How a worker exits whose settings cannot be used: another try would end the same way."""
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+log = structlog.get_logger("rooms")
+
+
+class Worker(Protocol):
+    """What the supervisor needs of a process."""
+
+    @property
+    def serving(self) -> bool:
+        """Whether it has come as far as to serve."""
+        ...
+
+    async def wait(self) -> int:
+        """Return its status once it has ended."""
+        ...
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        ...
+
+
+Start = Callable[[int], Awaitable[Worker]]
+"""Starts the worker of a number, counted from 1."""
+
+
+class Supervisor:
+    """Keeps workers running until it is told to stop.
+
+    Args:
+        count: How many.
+        waits: Start a worker that has failed anew not after a pause, but by `restart`: whoever
+            develops wants to change something first.
+
+    Attributes:
+        stopping: Set when a signal has said so.
+    """
+
+    def __init__(self, start: Start, count: int, *, waits: bool = False) -> None:
+        self._start = start
+        self._count = count
+        self._waits = waits
+        self._workers: dict[int, Worker] = {}
+        self.stopping = trio.Event()
+        self._stopped_by = signal.SIGTERM
+        self._again = trio.Event()
+        self._status = 0
+
+    async def run(self, signals: AsyncIterator[int]) -> int:
+        """Keep the workers until a signal has stopped them; returns the status to exit with."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._obey, signals)
+            async with trio.open_nursery() as keeping:
+                for number in range(1, self._count + 1):
+                    keeping.start_soon(self._keep, number)
+            nursery.cancel_scope.cancel()
+        return self._status
+
+    def restart(self) -> None:
+        """End all workers and start them anew."""
+        self._again.set()
+        self._again = trio.Event()
+        self._tell(signal.SIGINT)
+
+    def stop(self, number: int) -> None:
+        """Pass a stopping signal on; the workers know what it and a second one mean."""
+        self._stopped_by = signal.Signals(number)
+        self.stopping.set()
+        self._tell(number)
+
+    async def _obey(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number in STOPPING:
+                self.stop(number)
+            else:
+                self._tell(number)
+
+    def _tell(self, number: int) -> None:
+        for worker in self._workers.values():
+            worker.send_signal(number)
+
+    async def _keep(self, number: int) -> None:
+        """Keep one worker running."""
+        pause = FIRST_PAUSE
+        while not self.stopping.is_set():
+            began, again = trio.current_time(), self._again
+            worker = self._workers[number] = await self._start(number)
+            if self.stopping.is_set():  # it was not there yet to be told
+                worker.send_signal(self._stopped_by)
+            status = await worker.wait()
+            del self._workers[number]
+            if self.stopping.is_set() or again.is_set():
+                continue
+            if status == MISTAKEN and not worker.serving and not self._waits:
+                self._give_up(status)
+                return
+            if trio.current_time() - began >= STEADY_SECONDS:
+                pause = FIRST_PAUSE
+            await self._pause(number, status, pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _give_up(self, status: int) -> None:
+        self._status = status
+        self.stop(signal.SIGTERM)
+
+    async def _pause(self, number: int, status: int, seconds: float) -> None:
+        """Wait until a worker that has failed is to be started anew, or everything is to stop."""
+        if self._waits:
+            log.error("the server failed; it is started again when a file changes", status=status)
+            seconds = float("inf")
+        else:
+            log.error("a worker died", worker=number, status=status, starts_again_in=seconds)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_after, self.stopping, nursery.cancel_scope)
+            nursery.start_soon(_cancel_after, self._again, nursery.cancel_scope)
+            await trio.sleep(seconds)
+            nursery.cancel_scope.cancel()
+
+
+async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
