@@ -51,6 +51,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
     origin_required: bool = False
     cors_origins: tuple[str, ...] = ()
+    dialects: tuple[str, ...] = ()
     broker: str = "memory://"
     broker_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
     message_bytes: Count = 65536

@@ -39,6 +39,7 @@ HELP = {
     "origins": "Other origins whose pages may connect, by commas; https://*.example.org too.",
     "origin_required": "Refuse WebSockets without an Origin header: all but browsers.",
     "cors_origins": "Origins whose pages may read the HTTP API (CORS), by commas.",
+    "dialects": "What clients may speak, by commas, if not what the application says.",
     "broker": "Where rooms are kept: memory:// or, to outlive the server, sqlite:///FILE.",
     "broker_seconds": "Time to wait at start for a broker's file that another server still has.",
     "message_bytes": "Largest message a client may send.",

@@ -147,8 +147,9 @@ class Hub:
         for followers in self._followers.match(publication.room):
             found |= followers
         for member in found:
-            if room is None or member not in room:
-                self.tick.send(member, outgoing.frame(member.dialect), portion)
+            inside = room is not None and member in room
+            if not inside and (frames := outgoing.frame(member.dialect)):
+                self.tick.send(member, frames, portion)
 
     def tell_presence(self) -> None:
         """Tell the members of every room whose users changed, once."""

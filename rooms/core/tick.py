@@ -136,8 +136,8 @@ class Tick:
             portion = None if room.slow is None else portion_of(room.name, room.slow, pending)
             for dialect, members in room.members.items():
                 receivers = _without_own(room, pending, members, own) if own else list(members)
-                if receivers:
-                    self._add_batch(_join(pending, dialect), receivers, portion)
+                if receivers and (frames := _join(pending, dialect)):
+                    self._add_batch(frames, receivers, portion)
         self._own_unwritten = own
 
     def _add_batch(self, frames: bytes, receivers: list[Member], portion: Portion | None) -> None:
@@ -170,9 +170,9 @@ def _missing(room: Room, pending: list[Outgoing], member: Member, joined: int) -
     dialect, rule = member.dialect, room.slow
     own: Own = []
     for outgoing in pending:
-        if outgoing.order > joined:
+        if outgoing.order > joined and (frames := outgoing.frame(dialect)):
             portion = None if rule is None else portion_of(room.name, rule, [outgoing])
-            own.append((outgoing.order, outgoing.frame(dialect), portion))
+            own.append((outgoing.order, frames, portion))
     return own
 
 

@@ -11,6 +11,8 @@ from rooms.config import Settings
 from rooms.core.presence import PresenceMode
 from rooms.core.slow import SlowPolicy
 from rooms.errors import RoomsError
+from rooms.protocol.dialects import Dialects, find_dialects
+from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.names import check_event
 from rooms.server.auth import Authenticator, AuthFunction, OwnCheck, authenticators
 from rooms.server.client import Client
@@ -42,6 +44,8 @@ class App:
             in.
         auth: Who says who a client is; of several, each is asked until one knows.  Without it
             everybody gets in.
+        dialects: What clients may speak, by name or as one's own `Dialect`; the setting of that
+            name outweighs it.
         lifespan: Entered before the first connection and left after the last.
     """
 
@@ -51,11 +55,13 @@ class App:
         relay: bool = False,
         guests: bool = False,
         auth: Authenticator | Sequence[Authenticator] | None = None,
+        dialects: Iterable[str | Dialect] = ("native",),
         lifespan: Lifespan | None = None,
     ) -> None:
         self.relay = relay
         self.guests = guests
         self.auth = authenticators(auth)
+        self._dialects = find_dialects(dialects)
         self.handlers = Handlers()
         self.lifecycle: dict[str, list[Handler]] = {hook: [] for hook in HOOKS}
         self.middlewares: list[Middleware] = []
@@ -174,6 +180,17 @@ class App:
             if kind in self._error_handlers:
                 return self._error_handlers[kind]
         return None
+
+    def dialects_for(self, settings: Settings) -> Dialects:
+        """Return what clients may speak under ``settings``, which can name the app's own, too.
+
+        Raises:
+            ConfigError: There is no dialect of a name.
+            ValueError: Two of them mean the same path and subprotocol.
+        """
+        if settings.dialects:
+            return Dialects(find_dialects(settings.dialects, self._dialects))
+        return Dialects(self._dialects)
 
     # While it runs.
 

@@ -25,12 +25,13 @@ class Client:
     Attributes:
         id: Made by the server, never used again while it runs.
         user: Who signed in, or None.
+        name: What the connection calls itself, in dialects where it does; nobody else does.
         handshake: Path, headers and address of the request that opened the connection.
         connected_at: Seconds since 1970.
         data: For the application's own use.
     """
 
-    __slots__ = ("_data", "_session", "connected_at", "handshake", "id", "user")
+    __slots__ = ("_data", "_session", "connected_at", "handshake", "id", "name", "user")
 
     def __init__(
         self, session: Session, client_id: str, handshake: Handshake, connected_at: float
@@ -39,6 +40,7 @@ class Client:
         self._data: dict[str, Any] | None = None
         self.id = client_id
         self.user: User | None = None
+        self.name: str | None = None
         self.handshake = handshake
         self.connected_at = connected_at
 

@@ -10,12 +10,13 @@ from msgspec.structs import replace
 
 from rooms.core.history import Page
 from rooms.core.room import Room
-from rooms.errors import ConnectionLimit, Malformed, Unauthorized, Unrecoverable
+from rooms.errors import ConnectionLimit, Malformed, Unauthorized, UnknownEvent, Unrecoverable
 from rooms.protocol.commands import (
     Auth,
     Command,
     Join,
     Leave,
+    Limits,
     ListHistory,
     ListPresence,
     Missed,
@@ -23,11 +24,15 @@ from rooms.protocol.commands import (
     Pong,
     PongReply,
     Position,
+    Push,
     Reply,
     SendEvent,
     Subscribe,
     Unsubscribe,
+    Welcome,
 )
+from rooms.protocol.foreign import ForeignEvent, Said, Tell
+from rooms.protocol.names import check_event
 from rooms.protocol.topics import parse_filter
 from rooms.server import dispatch, membership
 from rooms.server.presence import first_users
@@ -37,7 +42,14 @@ if TYPE_CHECKING:
     from rooms.server.session import Session
 
 
-async def perform(session: Session, command: Command) -> None:
+def greet(session: Session) -> None:
+    """Tell a new client who it is and what it may count on."""
+    settings = session.node.settings
+    limits = Limits(message=settings.message_bytes, rooms=settings.rooms_per_client)
+    session.say(Welcome(session.id, session.client.user, settings.ping_seconds, limits))
+
+
+async def perform(session: Session, command: Said) -> None:
     """Do what ``command`` asks and reply, waiting for whatever it takes.
 
     Raises:
@@ -178,6 +190,26 @@ def _wait(session: Session, command: Command) -> bool:
     return False
 
 
+def _batch_now(session: Session, commands: tuple[Said, ...]) -> bool:
+    """Count what came in one message as if each had come alone; then each waits its turn."""
+    session.received += max(0, len(commands) - 1)
+    return not commands
+
+
+def _tell_now(session: Session, command: Tell) -> bool:
+    """Pass an event on to those who go by the names."""
+    check_event(command.event)
+    if not session.node.app.relay:
+        raise UnknownEvent("This server does not pass events on from one connection to another.")
+    push = Push(command.event, command.payload)
+    for name in command.names:
+        if (found := session.node.names.find(name)) is not None:
+            found.say(push)
+    if command.id is not None:
+        session.say(Reply(id=command.id))
+    return True
+
+
 def _auth_now(session: Session, command: Auth) -> bool:
     """Sign a guest in under a name."""
     if not session.node.app.guests or not command.name:
@@ -204,8 +236,9 @@ def _pong_now(session: Session, command: Pong) -> bool:
     return True  # any frame at all is a sign of life
 
 
-NOW: dict[type[Command], Callable[[Session, Any], bool]] = {
+NOW: dict[type[Said] | type[tuple[Said, ...]], Callable[[Session, Any], bool]] = {
     Auth: _auth_now,
+    ForeignEvent: dispatch.event_now,
     Join: _join_now,
     Leave: _leave_now,
     ListHistory: _history_now,
@@ -214,12 +247,14 @@ NOW: dict[type[Command], Callable[[Session, Any], bool]] = {
     Pong: _pong_now,
     SendEvent: dispatch.event_now,
     Subscribe: _wait,
+    Tell: _tell_now,
     Unsubscribe: _unsubscribe_now,
+    tuple: _batch_now,
 }
 """What each command does at once: each says whether that was all, or whether it takes waiting, and
 raises a RequestError where it may not be done."""
 
-LATER: dict[type[Command], Callable[[Session, Any], Awaitable[None]]] = {
+LATER: dict[type[Said], Callable[[Session, Any], Awaitable[None]]] = {
     Join: _join,
     ListHistory: _history,
     Subscribe: _subscribe,

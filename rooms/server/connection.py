@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from rooms.errors import Disconnect, Lost, ShuttingDown
-from rooms.protocol.dialects.base import Dialect
+from rooms.errors import Disconnect, Forced, Lost, ShuttingDown
+from rooms.protocol.dialects.base import Dialect, Voice
 from rooms.protocol.frames import close_frame
 from rooms.server import dispatch
 from rooms.server.client import Client
@@ -32,12 +32,14 @@ class Accepted:
 
     Attributes:
         extra: What came behind the request.
+        voice: What the dialect makes of this connection.
     """
 
     stream: FrameStream
     extra: bytes
     handshake: Handshake
     dialect: Dialect
+    voice: Voice
 
 
 async def serve_websocket(node: Node, accepted: Accepted) -> None:
@@ -74,8 +76,9 @@ def _open_session(
     stream = accepted.stream
     start = nursery.start_soon
     socket = WebSocket(stream, start, settings.message_bytes)
-    session = Session(node, accepted.dialect, nursery)
+    session = Session(node, accepted.dialect, accepted.voice, nursery)
     session.client = Client(session, session.id, accepted.handshake, time.time())
+    session.client.name = accepted.voice.name
     session.outbox = Outbox(
         stream.link,
         limit_bytes=settings.outbox_bytes,
@@ -90,6 +93,8 @@ def _open_session(
     node.sessions[session.id] = session
     if accepted.extra:
         stream.take(accepted.extra)
+    if not node.names.take(session):  # by somebody whose request was read at the same time
+        session.end(Forced("that name is taken"))
     if node.draining:  # since the request was read
         session.end(ShuttingDown())
     return session, socket
@@ -141,7 +146,7 @@ async def _goodbye(session: Session, socket: WebSocket, reason: Disconnect, seco
 
 async def _say_goodbye(session: Session, stream: FrameStream, reason: Disconnect) -> None:
     if session.reason is not None:
-        await stream.shake_hands(close_frame(reason.code, reason.reason))
+        await stream.shake_hands(session.dialect.encode_close(reason))
     elif not isinstance(reason, Lost):
         stream.say_goodbye(close_frame(reason.code, reason.reason))
     await session.outbox.drained()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -35,6 +35,7 @@ class Context(Generic[P]):
         key: Of an event that its sender may send again: pass it on to ``ctx.room.publish`` and
             what is published is published once.
         reason: Why the connection ended; only in ``disconnected``.
+        headers: What came beside the payload, in dialects that have such a thing.
     """
 
     app: App
@@ -44,6 +45,7 @@ class Context(Generic[P]):
     room: RoomHandle | None = None
     key: str | None = None
     reason: Disconnect | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
 
     async def send(self, event: str, payload: Any = None) -> None:
         """Send an event to this client alone; it never waits for the client to read."""

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 import trio
 
 from rooms.errors import Disconnect, HandlerFailed, UnknownEvent
 from rooms.protocol.commands import Reply, SendEvent
-from rooms.protocol.names import check_event
+from rooms.protocol.foreign import ForeignEvent
+from rooms.protocol.names import check_event, check_room
 from rooms.server import membership
 from rooms.server.context import Context
 from rooms.server.handlers import Handler
@@ -97,10 +99,24 @@ async def disconnected(session: Session, reason: Disconnect) -> None:
 def _context(session: Session, command: SendEvent, handler: Handler | None) -> Context[Any]:
     room = None
     if command.room is not None:
-        room = RoomHandle(session.node, membership.joined(session, command.room).name)
+        room = RoomHandle(session.node, _place(session, command, command.room))
     payload = command.payload if handler is None else handler.decode(command.payload)
     key = session.scoped_key(command)
-    return Context(session.node.app, session.client, command.event, payload, room, key)
+    ctx = Context(session.node.app, session.client, command.event, payload, room, key)
+    if isinstance(command, ForeignEvent):
+        ctx.headers = msgspec.json.decode(command.headers)
+    return ctx
+
+
+def _place(session: Session, command: SendEvent, room: str) -> str:
+    """Return the room that an event is for.
+
+    Raises:
+        NotMember: The sender is not in it, and has to be.
+    """
+    if isinstance(command, ForeignEvent) and command.outside:
+        return check_room(room)
+    return membership.joined(session, room).name
 
 
 def _call(ctx: Context[Any], handler: Handler) -> Any:
@@ -153,7 +169,9 @@ def _relayed(session: Session, command: SendEvent) -> str:
     check_event(command.event)
     if command.room is None or not session.node.app.relay:
         raise UnknownEvent(f"Nothing handles the event {command.event!r}.")
-    return membership.joined(session, command.room).name
+    if command.room in session.rooms:  # as always, but for those who publish from outside
+        return command.room
+    return _place(session, command, command.room)
 
 
 def _answer(session: Session, command: SendEvent, answer: Any) -> None:

@@ -14,7 +14,9 @@ from http import HTTPStatus
 
 import trio
 
-from rooms.protocol.dialects import choose
+from rooms.errors import RequestError
+from rooms.protocol.dialects import Chosen
+from rooms.protocol.dialects.base import Voice
 from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
 from rooms.protocol.origin import Site, same_origin, site_of
@@ -162,7 +164,7 @@ class Door:
             BadHead: It is refused; nothing of the application has run.
         """
         site = self._look_behind_proxy(head, visit, tls=isinstance(link, TlsLink))
-        chosen = choose(head.path, head.subprotocols)
+        chosen = self._node.dialects.choose(head.path, head.subprotocols)
         if chosen is None:
             raise BadHead(HTTPStatus.NOT_FOUND)
         if head.has_body:
@@ -172,9 +174,9 @@ class Door:
             raise self.admission.refusal("draining")
         if self._node.overloaded:
             raise self.admission.refusal("overload")
-        dialect, subprotocol = chosen
+        voice = self._open_voice(chosen)
         settings = self._node.settings
-        answer = accept_answer(head, subprotocol)
+        answer = accept_answer(head, chosen.subprotocol)
         self.admission.opened(visit)
         await link.send_all(answer)
         stream = FrameStream(link, settings.message_bytes, settings.fragments_per_message)
@@ -182,7 +184,21 @@ class Door:
         handshake = Handshake(
             head.path, head.query, head.raw, head.subprotocols, visit.remote, certificate
         )
-        return Accepted(stream, extra, handshake, dialect)
+        return Accepted(stream, extra, handshake, chosen.dialect, voice)
+
+    def _open_voice(self, chosen: Chosen) -> Voice:
+        """Return what the dialect makes of a connection to that path.
+
+        Raises:
+            BadHead: There can be no such connection, or its name is taken.
+        """
+        try:
+            voice = chosen.open()
+        except RequestError as error:
+            raise BadHead(HTTPStatus.BAD_REQUEST) from error
+        if voice.name in self._node.names:
+            raise BadHead(HTTPStatus.CONFLICT)
+        return voice
 
     def _check_origin(self, head: RequestHead, site: Site, remote: str) -> None:
         origin = head.headers.get("origin")

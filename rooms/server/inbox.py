@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from rooms.protocol.commands import Command
+from rooms.protocol.dialects.base import Decoded
 
 
 class Inbox:
@@ -21,8 +21,8 @@ class Inbox:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._send: trio.MemorySendChannel[Command] | None = None
-        self._receive: trio.MemoryReceiveChannel[Command] | None = None
+        self._send: trio.MemorySendChannel[Decoded] | None = None
+        self._receive: trio.MemoryReceiveChannel[Decoded] | None = None
         self._begun: trio.lowlevel.Task | None = None
         self.closed = False
         self.waiting = 0
@@ -32,10 +32,10 @@ class Inbox:
         """Whether no more may be put in."""
         return self.waiting >= self._limit
 
-    def put(self, command: Command) -> None:
+    def put(self, command: Decoded) -> None:
         """Have ``command`` wait; the one who puts sees to it that there is room."""
         if self._send is None:
-            self._send, self._receive = trio.open_memory_channel[Command](self._limit)
+            self._send, self._receive = trio.open_memory_channel[Decoded](self._limit)
             self._wake()
         self._send.send_nowait(command)
         self.waiting += 1
@@ -47,7 +47,7 @@ class Inbox:
             self._send.close()
         self._wake()
 
-    async def get(self) -> Command:
+    async def get(self) -> Decoded:
         """Wait for the next command.
 
         Raises:

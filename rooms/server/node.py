@@ -24,6 +24,7 @@ from rooms.server.flusher import Flusher
 from rooms.server.guests import Guests
 from rooms.server.heartbeat import Heartbeat
 from rooms.server.lag import Lag
+from rooms.server.names import Names
 from rooms.server.refusals import Refusals
 from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
@@ -63,6 +64,8 @@ class Node:
         self.admission = Admission(settings, self.refusals)
         self.lag = Lag(self.timers)
         self.sessions: dict[str, Session] = {}
+        self.names = Names()
+        self.dialects = app.dialects_for(settings)
         self.received = 0
         self.received_bytes = 0
         self.draining = False

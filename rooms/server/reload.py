@@ -15,6 +15,7 @@ NEEDS_RESTART = frozenset(
         "workers",
         "http",
         "log_format",
+        "dialects",
         "broker",
         "broker_seconds",
         "ping_seconds",

@@ -21,18 +21,9 @@ from rooms.errors import (
     TooManyErrors,
     TooManyRequests,
 )
-from rooms.protocol.commands import (
-    Command,
-    Limits,
-    Message,
-    Origin,
-    Push,
-    SendEvent,
-    User,
-    Welcome,
-    error_reply,
-)
-from rooms.protocol.dialects.base import Dialect
+from rooms.protocol.commands import Message, Origin, Push, SendEvent, User, error_reply
+from rooms.protocol.dialects.base import Decode, Dialect, Voice
+from rooms.protocol.foreign import Said
 from rooms.protocol.frames import BINARY
 from rooms.protocol.topics import Filter
 from rooms.server import commands, dispatch, membership
@@ -57,6 +48,7 @@ class Session:
     the inbox to the connection's own task (`run`), and then everything behind it waits too.
 
     Attributes:
+        decode: Makes commands of what the client says.
         details: What presence tells of the connection beside its id.
         reason: Why we ended the connection, if we did.
         full: Whether the inbox is full; the peer then has to wait.
@@ -80,6 +72,7 @@ class Session:
         "_spoke",
         "announced",
         "client",
+        "decode",
         "details",
         "dialect",
         "filters",
@@ -105,9 +98,10 @@ class Session:
         "write",
     )
 
-    def __init__(self, node: Node, dialect: Dialect, nursery: trio.Nursery) -> None:
+    def __init__(self, node: Node, dialect: Dialect, voice: Voice, nursery: trio.Nursery) -> None:
         self.node = node
         self.dialect = dialect
+        self.decode: Decode = voice.decode
         self.nursery = nursery
         self.id = node.next_client_id()
         self.client: Client
@@ -139,6 +133,8 @@ class Session:
         self._most_said = node.settings.outbox_bytes // 4
         self.pace = Pace(node.settings, node.counters)
         self._spoke = node.heartbeat.add(self)
+        for command in voice.first:
+            self._inbox.put(command)
 
     # What the transport calls.
 
@@ -157,7 +153,7 @@ class Session:
         self.received += 1
         command = None
         try:
-            command = self.dialect.decode(payload, opcode == BINARY)
+            command = self.decode(payload, opcode == BINARY)
             if self.received > self.pace.messages:
                 self.pace.check(self.received, self.received_bytes, len(payload))
             at_once = not self._busy and self._said < self._most_said
@@ -165,7 +161,7 @@ class Session:
                 self._errors = 0
                 return
         except (Exception, SystemExit) as error:
-            self.fail(command, error)
+            self.fail(None if isinstance(command, tuple) else command, error)
             return
         self._busy = True
         self._inbox.put(command)
@@ -212,9 +208,7 @@ class Session:
 
     async def run(self) -> None:
         """Greet, then handle what must wait, until the connection ends."""
-        settings = self.node.settings
-        limits = Limits(message=settings.message_bytes, rooms=settings.rooms_per_client)
-        self.say(Welcome(self.id, self.client.user, settings.ping_seconds, limits))
+        commands.greet(self)
         await dispatch.connected(self)
         while True:
             self._busy = self._inbox.waiting > 0
@@ -224,9 +218,10 @@ class Session:
                 if self._parting is not None:
                     self.end(self._parting)
                 return
-            if self._said >= self._most_said:
-                await self._let_out()
-            await self._perform(command)
+            for each in command if isinstance(command, tuple) else (command,):
+                if self._said >= self._most_said:
+                    await self._let_out()
+                await self._perform(each)
             if self.full and not self._inbox.full:  # it may have been filled meanwhile
                 self.full = False
                 self.resume()
@@ -239,6 +234,7 @@ class Session:
         """
         self._over = True
         self.full = False
+        self.node.names.release(self)
         self.node.heartbeat.remove(self, self._spoke)
         depart(self, reason)
         if self.client.user is not None:
@@ -268,8 +264,9 @@ class Session:
     def say(self, message: Message) -> None:
         """Send ``message`` to this client, in order with what its rooms publish."""
         frames = self.dialect.encode(message)
-        self._said += len(frames)
-        self.node.tick.send(self, frames)
+        if frames:  # not every dialect has a word for everything
+            self._said += len(frames)
+            self.node.tick.send(self, frames)
 
     def push(self, event: str, payload: Any) -> None:
         """Send an event to this client alone."""
@@ -306,7 +303,7 @@ class Session:
         """Start a task that ends with the connection."""
         self.nursery.start_soon(run_task, self, function, args)
 
-    def fail(self, command: Command | None, error: Exception | SystemExit) -> None:
+    def fail(self, command: Said | None, error: Exception | SystemExit) -> None:
         """Turn an error into what the client gets: a reply, a close code, or an apology.
 
         Args:
@@ -335,7 +332,7 @@ class Session:
         await self.outbox.drained()
         self._said = 0
 
-    async def _perform(self, command: Command) -> None:
+    async def _perform(self, command: Said) -> None:
         try:
             await commands.perform(self, command)
             self._errors = 0

@@ -7,8 +7,6 @@ lanes, the session, the outbox and the closing handshake are those of every serv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import trio
@@ -16,7 +14,6 @@ from msgspec import Raw
 
 from rooms import App, Context, Settings, serve
 from rooms.logs import configure
-from rooms.protocol import dialects
 from rooms.protocol.commands import Command, Message, Reply, SendEvent
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.frames import BINARY, TEXT, server_frame
@@ -42,7 +39,8 @@ SETTINGS = Settings(
 class EchoDialect(Dialect):
     """Takes every message for an ``echo``, and makes a message of its reply alone."""
 
-    path = PATH
+    name = "echo"
+    paths = (PATH,)
 
     def decode(self, payload: bytes, binary: bool) -> Command:
         opcode = BINARY if binary else TEXT
@@ -55,20 +53,9 @@ class EchoDialect(Dialect):
         return server_frame(marked[1:], marked[0])
 
 
-@contextmanager
-def echo_path() -> Iterator[None]:
-    """Have every server of this process echo at `PATH` while the block runs."""
-    before = dialects.DIALECTS
-    dialects.DIALECTS = (*before, EchoDialect())
-    try:
-        yield
-    finally:
-        dialects.DIALECTS = before
-
-
 def echo_app() -> App:
     """Return an application that answers ``echo`` by what came."""
-    app = App()
+    app = App(dialects=[EchoDialect()])
 
     @app.on("echo")
     def echo(ctx: Context[Raw]) -> Any:
@@ -80,10 +67,9 @@ def echo_app() -> App:
 async def main() -> None:
     """Serve, say on which port, and do so until interrupted."""
     configure("warning", "json")  # standard output is for the port alone
-    with echo_path():
-        async with serve(echo_app(), SETTINGS) as server:
-            print(server.port, flush=True)
-            await trio.sleep_forever()
+    async with serve(echo_app(), SETTINGS) as server:
+        print(server.port, flush=True)
+        await trio.sleep_forever()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rooms.protocol.frames import CLOSE
 from rooms.testing import Closed, Frame, MemoryServer, TestClient, client_frame, in_memory
 from tests.conformance.cases import FAMILIES, INVALID_TEXT, LIMIT, Case, first
-from tests.conformance.echo_server import PATH, SETTINGS, echo_app, echo_path
+from tests.conformance.echo_server import PATH, SETTINGS, echo_app
 from tests.conformance.utf8 import INVALID, VALID, is_utf8, utf8
 
 SECONDS = 5
@@ -24,9 +24,8 @@ SECONDS = 5
 @asynccontextmanager
 async def echoing() -> AsyncIterator[MemoryServer]:
     """Run an echo over memory streams while the block runs."""
-    with echo_path():
-        async with in_memory(echo_app(), replace(SETTINGS, message_bytes=LIMIT)) as server:
-            yield server
+    async with in_memory(echo_app(), replace(SETTINGS, message_bytes=LIMIT)) as server:
+        yield server
 
 
 async def connect(server: MemoryServer) -> TestClient:

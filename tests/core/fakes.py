@@ -16,7 +16,8 @@ NATIVE = NativeJson()
 class TaggedDialect(Dialect):
     """Writes ``<tag>:<event>;`` for every message and counts how often it did."""
 
-    path = "/tagged"
+    name = "tagged"
+    paths = ("/tagged",)
 
     def __init__(self, tag: str) -> None:
         self.tag = tag

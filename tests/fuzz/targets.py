@@ -25,10 +25,12 @@ from rooms.protocol.commands import (
     ListHistory,
     Position,
     Publication,
+    Push,
     Reply,
     SendEvent,
 )
-from rooms.protocol.dialects import choose
+from rooms.protocol.dialects import Dialects
+from rooms.protocol.dialects.msgpack import NativeMsgpack
 from rooms.protocol.dialects.native import NativeJson
 from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import (
@@ -54,6 +56,7 @@ from tests.protocol.oracle import judge, sort
 
 CORPUS = Path(__file__).parent / "corpus"
 MESSAGE_BYTES = 300
+SPOKEN = Dialects()
 FIRST, LAST = 5, Position("e", 20)
 """What the room of the target ``positions`` keeps."""
 
@@ -77,8 +80,8 @@ def fuzz_handshake(data: bytes) -> None:
     """Answer a request for a WebSocket; nothing of the request gets into the answer by itself."""
     with contextlib.suppress(BadHead):
         head = parse_head(data + END_OF_HEAD)
-        chosen = choose(head.path, head.subprotocols)
-        subprotocol = None if chosen is None else chosen[1]
+        chosen = SPOKEN.choose(head.path, head.subprotocols)
+        subprotocol = None if chosen is None else chosen.subprotocol
         answer = accept_answer(head, subprotocol)
         assert answer.count(b"\r\n") == (5 if subprotocol is None else 6)
         assert answer.endswith(END_OF_HEAD)
@@ -120,6 +123,18 @@ def fuzz_native(data: bytes) -> None:
         assert _spelled(dialect.encode(refusal))["type"] == "error"
         return
     _answer(dialect, command)
+
+
+def fuzz_msgpack(data: bytes) -> None:
+    """Decode a message of the native protocol in MessagePack; what it publishes can be encoded."""
+    dialect = NativeMsgpack()
+    with contextlib.suppress(RequestError):
+        command = dialect.decode(data, binary=True)
+        if isinstance(command, SendEvent):
+            frame = take_frame(bytearray(dialect.encode(Push("e", command.payload))))
+            assert frame is not None
+            assert msgspec.msgpack.decode(frame.payload)["event"] == "e"
+            msgspec.json.decode(command.payload)
 
 
 def _answer(dialect: NativeJson, command: Command) -> None:
@@ -229,6 +244,7 @@ TARGETS: dict[str, Target] = {
     "handshake": fuzz_handshake,
     "frames": fuzz_frames,
     "native": fuzz_native,
+    "msgpack": fuzz_msgpack,
     "names": fuzz_names,
     "filters": fuzz_filters,
     "positions": fuzz_positions,

@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rooms import App, Context, Disconnect
 from rooms.config import Settings
-from rooms.protocol.dialects import DIALECTS
+from rooms.protocol.dialects import NATIVE
 from rooms.protocol.frames import CLOSE, PING
 from rooms.server.connection import Accepted, serve_websocket
 from rooms.server.node import Node
@@ -324,7 +324,7 @@ class Lingering:
         self.link = FakeLink(watchable=True)
         handshake = Handshake("/ws", "", REQUEST.encode(), (), "nowhere:1")
         stream = FrameStream(self.link, node.settings.message_bytes)
-        accepted = Accepted(stream, b"", handshake, DIALECTS[0])
+        accepted = Accepted(stream, b"", handshake, NATIVE[0], NATIVE[0].open({}))
         nursery.start_soon(serve_websocket, node, accepted)
 
 

@@ -15,7 +15,7 @@ async def test_commands_come_out_in_the_order_in_which_they_went_in() -> None:
     for number in range(3):
         inbox.put(Ping(number))
     assert (inbox.waiting, inbox.full) == (3, True)
-    assert [(await inbox.get()).id for _ in range(3)] == [0, 1, 2]
+    assert [await inbox.get() for _ in range(3)] == [Ping(number) for number in range(3)]
     assert (inbox.waiting, inbox.full) == (0, False)
 
 
@@ -24,13 +24,13 @@ async def test_whoever_waits_gets_the_first_command(nursery: trio.Nursery) -> No
     got: list[object] = []
 
     async def get() -> None:
-        got.append((await inbox.get()).id)
+        got.append(await inbox.get())
 
     nursery.start_soon(get)
     await trio.testing.wait_all_tasks_blocked()
     inbox.put(Ping(7))
     await trio.testing.wait_all_tasks_blocked()
-    assert got == [7]
+    assert got == [Ping(7)]
 
 
 @pytest.mark.parametrize("used", [False, True])
@@ -40,7 +40,7 @@ async def test_a_closed_inbox_gives_what_it_holds_and_then_ends(used: bool) -> N
         inbox.put(Ping(1))
     inbox.close()
     if used:
-        assert (await inbox.get()).id == 1
+        assert await inbox.get() == Ping(1)
     with pytest.raises(trio.EndOfChannel):
         await inbox.get()
 
@@ -65,4 +65,4 @@ async def test_a_cancelled_wait_leaves_the_inbox_usable() -> None:
     with trio.move_on_after(0):
         await inbox.get()
     inbox.put(Ping(1))
-    assert (await inbox.get()).id == 1
+    assert await inbox.get() == Ping(1)

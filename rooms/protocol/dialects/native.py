@@ -27,7 +27,8 @@ _encode = msgspec.json.Encoder().encode
 class NativeJson(Dialect):
     """JSON that can be typed by hand in a browser's console."""
 
-    path = "/ws"
+    name = "native"
+    paths = ("/ws",)
     subprotocols = ("rooms.v1.json",)
 
     def decode(self, payload: bytes, binary: bool) -> Command:
