@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rooms.protocol.commands import Origin, Position, User
     from rooms.server.app import App
     from rooms.server.auth import Anonymous, Authenticator, Credentials
+    from rooms.server.authorize import Access
     from rooms.server.client import Client
     from rooms.server.client_certificate import ClientCertificate
     from rooms.server.context import Context, Event
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rooms.serving import Server, serve
 
 __all__ = [
+    "Access",
     "Anonymous",
     "App",
     "Authenticator",
@@ -50,6 +52,7 @@ _HOMES = {
     "rooms.protocol.commands": ("Origin", "Position", "User"),
     "rooms.server.app": ("App",),
     "rooms.server.auth": ("Anonymous", "Authenticator", "Credentials"),
+    "rooms.server.authorize": ("Access",),
     "rooms.server.client": ("Client",),
     "rooms.server.client_certificate": ("ClientCertificate",),
     "rooms.server.context": ("Context", "Event"),

@@ -124,11 +124,17 @@ class Unauthorized(RequestError):
     code = "unauthorized"
 
 
+class Forbidden(RequestError):
+    """The application, or your token, does not allow that; it may not even exist."""
+
+    code = "forbidden"
+
+
 class Unrecoverable(RequestError):
     """What was missed cannot be told in full: load the room anew.
 
     Args:
-        reason: ``epoch_changed``, ``too_old`` or ``too_many``.
+        reason: ``epoch_changed``, ``too_old``, ``too_many`` or ``forbidden``.
     """
 
     code = "unrecoverable"
@@ -141,6 +147,7 @@ class Unrecoverable(RequestError):
 _UNRECOVERABLE = {
     "epoch_changed": "That position is not of this room's present life; load the room anew.",
     "too_old": "Some of what came after that position is not kept any more; load the room anew.",
+    "forbidden": "You may not read what was published before; load what you may see anew.",
     "too_many": "Too much came after that position; load the room anew, or page its history.",
 }
 

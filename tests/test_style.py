@@ -23,6 +23,7 @@ CATCH_ALL = {
     "server/listen.py": "what one connection raises reaches no other",
     "server/tasks.py": "what a task of a handler raises ends with it",
     "server/session.py": "the ladder: every error becomes an answer or the end of one session",
+    "server/guard.py": "a rule may raise anything, and then nobody may stay because of it",
     "http/connection.py": "what one connection raises reaches no other",
     "http/server.py": "what one request raises reaches no other",
 }

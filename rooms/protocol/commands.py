@@ -202,7 +202,8 @@ class Reply(Struct, frozen=True, tag_field="type", tag="reply", kw_only=True):
     Attributes:
         recovered: Whether nothing is missing and nothing comes twice since the client's position.
         missed: What was published since then, the oldest first.
-        reason: Why it is not recovered: ``epoch_changed``, ``too_old`` or ``too_many``.
+        reason: Why it is not recovered: ``epoch_changed``, ``too_old``, ``too_many`` or
+            ``forbidden``.
         more: Whether there is more: `Missed` frames behind this one, or another page to ask for.
     """
 
@@ -269,6 +270,18 @@ class Dropped(Struct, frozen=True, tag_field="type", tag="dropped", kw_only=True
     presence: bool | UnsetType = UNSET
 
 
+class Left(Struct, frozen=True, tag_field="type", tag="left", kw_only=True):
+    """The client was taken out of a room, or off a filter: it may not have it any more.
+
+    Attributes:
+        reason: As the code of an error.
+    """
+
+    room: str | UnsetType = UNSET
+    filter: str | UnsetType = UNSET
+    reason: str
+
+
 class ErrorReply(Struct, frozen=True, tag_field="type", tag="error", kw_only=True):
     """A command failed, or a frame could not be understood (then without id)."""
 
@@ -293,6 +306,7 @@ Message = (
     | Push
     | PresenceChange
     | Dropped
+    | Left
     | ErrorReply
     | PongReply
 )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rooms.brokers.base import Broker
 from rooms.config import Settings
+from rooms.core.grants import Action
 from rooms.core.presence import PresenceMode
 from rooms.core.slow import SlowPolicy
 from rooms.errors import RoomsError
@@ -15,6 +16,7 @@ from rooms.protocol.dialects import Dialects, find_dialects
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.names import check_event
 from rooms.server.auth import Authenticator, AuthFunction, OwnCheck, authenticators
+from rooms.server.authorize import RuleFunction, Rules, make_rule
 from rooms.server.client import Client
 from rooms.server.context import Context
 from rooms.server.handlers import Handler, Handlers, make_handler
@@ -23,6 +25,7 @@ from rooms.server.options import Options, room_options
 from rooms.server.rooms import RoomHandle
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound=RuleFunction)
 Middleware = Callable[..., Awaitable[Any]]
 ErrorHandler = Callable[[Context[Any], Any], Any]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[None]]
@@ -67,6 +70,7 @@ class App:
         self.middlewares: list[Middleware] = []
         self._error_handlers: dict[type[Exception], ErrorHandler] = {}
         self.options = Options()
+        self.rules = Rules()
         self._lifespans: list[Lifespan] = [] if lifespan is None else [lifespan]
         self._node: Node | None = None
 
@@ -107,6 +111,31 @@ class App:
         """
         self.auth.append(OwnCheck(function))
         return function
+
+    def authorize(self, *actions: Action, room: str) -> Callable[[R], R]:
+        """Register a rule: ``@app.authorize("join", "history", room="team/+")``.
+
+        The function gets an `Access` and returns True to allow, False to deny, or None to leave
+        it to other rules and the client's token; it may be asynchronous, or raise a RequestError
+        of its own.  It is asked for every command of a client, also more than once, and not for
+        what the application does itself.  What nobody allows in these rooms is denied from then on.
+
+        Args:
+            actions: Of ``join``, ``publish``, ``subscribe``, ``presence`` and ``history``.
+            room: A filter by the rules of MQTT; ``"#"`` is every room.
+
+        Raises:
+            ValueError, InvalidFilter: There is no such action; ``room`` is not a filter.
+            RoomsError: The app is being served.
+        """
+        if self._node is not None:
+            raise RoomsError("say app.authorize() before the app is served: rooms may be open now")
+
+        def register(function: R) -> R:
+            self.rules.add(make_rule(function, actions, room))
+            return function
+
+        return register
 
     def on_error(self, kind: type[Exception]) -> Callable[[ErrorHandler], ErrorHandler]:
         """Register what to reply when a handler raises ``kind``: gets the context and the error.
@@ -157,7 +186,7 @@ class App:
         """Take over the handlers of ``other``, with ``prefix`` before their events' names.
 
         Its ``connected`` and ``disconnected`` handlers, middleware, error handlers,
-        authenticators and lifespan come along; they act on the whole application.
+        rules, authenticators and lifespan come along; they act on the whole application.
 
         Raises:
             ValueError: Both handle the same event or error.
@@ -170,6 +199,8 @@ class App:
             self.options.add(options)
         for kind, function in other._error_handlers.items():
             self.on_error(kind)(function)
+        for rule in other.rules:
+            self.rules.add(rule)
         self.middlewares += other.middlewares
         self.auth += other.auth
         self._lifespans += other._lifespans
@@ -233,6 +264,19 @@ class App:
         for client in found:
             await client.send(event, payload)
         return len(found)
+
+    def recheck(self, user: str | None = None) -> None:
+        """Ask anew who may stay where they are, because the answers may have changed.
+
+        Every command is asked for anyway; this is for those who only listen.  Whoever may not
+        stay is taken out and told.  It reaches the connections of this process.
+
+        Args:
+            user: Only of this one, by id.
+        """
+        for session in list(self.node.sessions.values()):
+            if session.guard is not None and user in (None, session.origin.user):
+                session.guard.recheck()
 
     @asynccontextmanager
     async def running(

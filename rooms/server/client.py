@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from rooms.core.grants import Action
 from rooms.core.identity import Identity
 from rooms.errors import Forced
 from rooms.protocol.commands import User
+from rooms.protocol.names import check_room
 from rooms.server import membership
+from rooms.server.authorize import room_access
 from rooms.server.presence import set_details
 from rooms.transports.base import Handshake
 
@@ -124,6 +127,16 @@ class Client:
         """
         if room not in self._session.rooms:
             await membership.join(self._session, room)
+
+    async def may(self, action: Action, room: str) -> bool:
+        """Whether rules and token allow the client ``action`` in ``room``.
+
+        Raises:
+            InvalidName, ReservedName: No room can have that name.
+        """
+        await trio.lowlevel.checkpoint()
+        guard = self._session.guard
+        return guard is None or await guard.may(room_access(self, action, check_room(room)))
 
     async def leave(self, room: str) -> None:
         """Take the client out of ``room``; nothing is done if it is not in it."""

@@ -10,7 +10,14 @@ from msgspec.structs import replace
 
 from rooms.core.history import Page
 from rooms.core.room import Room
-from rooms.errors import ConnectionLimit, Malformed, Unauthorized, UnknownEvent, Unrecoverable
+from rooms.errors import (
+    ConnectionLimit,
+    Malformed,
+    RequestError,
+    Unauthorized,
+    UnknownEvent,
+    Unrecoverable,
+)
 from rooms.protocol.commands import (
     Auth,
     Command,
@@ -34,9 +41,9 @@ from rooms.protocol.commands import (
 from rooms.protocol.foreign import ForeignEvent, Said, Tell
 from rooms.protocol.names import check_event
 from rooms.protocol.topics import parse_filter
-from rooms.server import dispatch, membership
+from rooms.server import dispatch, guard, membership
 from rooms.server.presence import first_users
-from rooms.server.recovery import Recovery, pages, recover, recover_now
+from rooms.server.recovery import UNREADABLE, Recovery, pages, recover, recover_now
 
 if TYPE_CHECKING:
     from rooms.server.session import Session
@@ -66,8 +73,9 @@ def _join_now(session: Session, command: Join) -> bool:
     membership.check_join(session, command.room)
     recovery = None
     try:
+        guard.permit_now(session, "join", command.room)
         if command.since is not None:
-            recovery = recover_now(session.node, command.room, command.since)
+            recovery = _recover_now(session, command.room, command.since)
             _check_recovery(command, recovery)
         room = membership.join_now(session, command.room)
     except trio.WouldBlock:
@@ -79,16 +87,37 @@ def _join_now(session: Session, command: Join) -> bool:
 
 async def _join(session: Session, command: Join) -> None:
     session.pace.check_join()
+    membership.check_join(session, command.room)
+    turn = guard.turn_of(session)
+    await guard.permit(session, "join", command.room)
     room = await membership.open_room(session, command.room)
     try:
         recovery = None
         if command.since is not None:
-            recovery = await recover(session.node, room, command.since)
+            recovery = await _recover(session, room, command.since)
             _check_recovery(command, recovery)
+        guard.check_turn(session, turn)
         membership.enter(session, room)
     finally:
         session.node.release_room(room)
     _joined(session, command, room, recovery)
+
+
+def _recover_now(session: Session, room: str, since: Position) -> Recovery:
+    """Return what a client missed, as far as it may read it."""
+    try:
+        guard.permit_now(session, "history", room)
+    except RequestError:
+        return UNREADABLE
+    return recover_now(session.node, room, since)
+
+
+async def _recover(session: Session, room: Room, since: Position) -> Recovery:
+    try:
+        await guard.permit(session, "history", room.name)
+    except RequestError:
+        return UNREADABLE
+    return await recover(session.node, room, since)
 
 
 def _check_recovery(command: Join, recovery: Recovery) -> None:
@@ -129,20 +158,34 @@ def _leave_now(session: Session, command: Leave) -> bool:
 
 
 def _presence_now(session: Session, command: ListPresence) -> bool:
+    try:
+        guard.permit_now(session, "presence", command.room)
+    except trio.WouldBlock:
+        return False
+    _say_presence(session, command)
+    return True
+
+
+async def _presence(session: Session, command: ListPresence) -> None:
+    await guard.permit(session, "presence", command.room)
+    _say_presence(session, command)
+
+
+def _say_presence(session: Session, command: ListPresence) -> None:
     room = membership.joined(session, command.room)
     if command.id is None:
-        return True
+        return
     reply = Reply(id=command.id, room=room.name, position=room.position, count=len(room.roster))
     if not room.roster.silent:
         page = room.roster.page(command.limit, command.after)
         reply = replace(reply, presence=page.users, more=page.more)
     session.say(reply)
-    return True
 
 
 def _history_now(session: Session, command: ListHistory) -> bool:
-    membership.joined(session, command.room)
     try:
+        guard.permit_now(session, "history", command.room)
+        membership.joined(session, command.room)
         page = session.node.broker.history_nowait(*_asked(command))
     except trio.WouldBlock:
         return False
@@ -151,7 +194,11 @@ def _history_now(session: Session, command: ListHistory) -> bool:
 
 
 async def _history(session: Session, command: ListHistory) -> None:
-    _say_history(session, command, await session.node.broker.history(*_asked(command)))
+    await guard.permit(session, "history", command.room)
+    membership.joined(session, command.room)
+    page = await session.node.broker.history(*_asked(command))
+    membership.joined(session, command.room)  # it may have been taken out meanwhile
+    _say_history(session, command, page)
 
 
 def _asked(command: ListHistory) -> tuple[str, int, Position | None, Position | None, bool]:
@@ -174,7 +221,15 @@ def _say_history(session: Session, command: ListHistory, page: Page) -> None:
 
 
 async def _subscribe(session: Session, command: Subscribe) -> None:
-    await membership.follow(session, parse_filter(command.filter))
+    rooms = parse_filter(command.filter)
+    turn = guard.turn_of(session)
+    await guard.permit_filter(session, rooms)
+    await membership.follow(session, rooms)
+    try:
+        guard.check_turn(session, turn)
+    except RequestError:
+        membership.unfollow(session, rooms)
+        raise
     if command.id is not None:
         session.say(Reply(id=command.id))
 
@@ -257,6 +312,7 @@ raises a RequestError where it may not be done."""
 LATER: dict[type[Said], Callable[[Session, Any], Awaitable[None]]] = {
     Join: _join,
     ListHistory: _history,
+    ListPresence: _presence,
     Subscribe: _subscribe,
 }
 """The rest of what could not be done at once."""

@@ -16,6 +16,7 @@ from rooms.protocol.foreign import ForeignEvent
 from rooms.protocol.names import check_event, check_room
 from rooms.server import membership
 from rooms.server.context import Context
+from rooms.server.guard import Guard, publish_access
 from rooms.server.handlers import Handler
 from rooms.server.rooms import RoomHandle
 
@@ -36,6 +37,8 @@ def event_now(session: Session, command: SendEvent) -> bool:
     app = session.node.app
     handler = app.handlers.find(command.event, command.room)
     if app.middlewares or (handler is not None and handler.waits):
+        return False
+    if session.guard is not None and not _permitted_now(session.guard, session, command):
         return False
     if handler is not None:
         _answer(session, command, _call(_context(session, command, handler), handler))
@@ -58,6 +61,8 @@ async def event(session: Session, command: SendEvent) -> None:
         RequestError: The client may not send that event.
     """
     app = session.node.app
+    if session.guard is not None and command.room is not None:
+        await session.guard.permit(publish_access(session, command, command.room))
     handler = app.handlers.find(command.event, command.room)
     if handler is not None and not app.middlewares:
         await _handle(session, command, handler, _context(session, command, handler))
@@ -94,6 +99,17 @@ async def disconnected(session: Session, reason: Disconnect) -> None:
             await _wait_for(handler.function(ctx))
         except (Exception, SystemExit) as error:
             log.error("disconnected handler failed", client=session.id, exc_info=error)
+
+
+def _permitted_now(guard: Guard, session: Session, command: SendEvent) -> bool:
+    """Ask whether a client may publish; returns False if that takes waiting."""
+    if command.room is None:
+        return True
+    try:
+        guard.permit_now(publish_access(session, command, command.room))
+    except trio.WouldBlock:
+        return False
+    return True
 
 
 def _context(session: Session, command: SendEvent, handler: Handler | None) -> Context[Any]:

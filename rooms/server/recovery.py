@@ -37,6 +37,10 @@ class Recovery(Struct, frozen=True):
     reason: str | None = None
 
 
+UNREADABLE = Recovery([], "forbidden")
+"""For a member that may not read what was published before."""
+
+
 def recover_now(node: Node, room: str, since: Position) -> Recovery:
     """Return what was published in ``room`` since a position.
 

@@ -27,6 +27,7 @@ from rooms.protocol.foreign import Said
 from rooms.protocol.frames import BINARY
 from rooms.protocol.topics import Filter
 from rooms.server import commands, dispatch, membership
+from rooms.server.guard import guard_of
 from rooms.server.heartbeat import Ping
 from rooms.server.inbox import Inbox
 from rooms.server.outbox import Outbox
@@ -51,6 +52,7 @@ class Session:
         decode: Makes commands of what the client says.
         details: What presence tells of the connection beside its id.
         reason: Why we ended the connection, if we did.
+        guard: Decides what the client may do; None where it may do everything.
         full: Whether the inbox is full; the peer then has to wait.
         pace: How fast the client may send.
         identity: Who the client has proved to be, if it has.
@@ -78,6 +80,7 @@ class Session:
         "filters",
         "full",
         "goodbye",
+        "guard",
         "heard",
         "id",
         "identity",
@@ -108,6 +111,7 @@ class Session:
         self.outbox: Outbox
         self.write: Write
         self.identity: Identity | None = None
+        self.guard = guard_of(self)
         self.resume: Callable[[], None]
         self.origin = Origin(self.id)
         self.details: Raw | None = None
