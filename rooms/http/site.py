@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quart import Response, abort, send_file
+from quart import Response, abort
 from quart_trio import QuartTrio
 
 from rooms.config import Settings
 from rooms.http.admin import admin_api
-from rooms.http.assets import web_root
+from rooms.http.assets import send_asset, web_root
 from rooms.http.errors import install_errors
 from rooms.http.metrics import MetricsPage
+from rooms.http.pages import add_pages
 from rooms.server.app import App
 
 CHAT_FOLDER = "chat/"
@@ -19,25 +20,6 @@ CHAT_PAGE = "chat/index.html"
 
 ENVELOPE_BYTES = 4096
 """What a request to the admin API may hold beside the largest message."""
-
-CONTENT_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
-    ".jpg": "image/jpeg",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".map": "application/json",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".ts": "text/plain; charset=utf-8",
-    ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
-    ".webp": "image/webp",
-    ".woff2": "font/woff2",
-}
-"""The types of what ``web/`` holds; the machine's own table calls ``.ts`` a video."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -86,6 +68,7 @@ def create_site(
     page = MetricsPage(app)
     site.add_url_rule("/metrics", view_func=page.show, provide_automatic_options=False)
     _add_assets(site, web or web_root(), chat=chat)
+    add_pages(site, app.http)
     site.after_request(_secure)
     return site
 
@@ -97,7 +80,7 @@ def _add_assets(site: QuartTrio, root: Path, *, chat: bool) -> None:
         if name not in names:
             abort(404)
         try:
-            return await _send_asset(root / name)
+            return await send_asset(root / name)
         except FileNotFoundError:  # removed since the list was made
             abort(404)
 
@@ -116,14 +99,7 @@ def _asset_names(root: Path, *, chat: bool) -> frozenset[str]:
     return frozenset(name for name in names if chat or not name.startswith(CHAT_FOLDER))
 
 
-async def _send_asset(path: Path) -> Response:
-    content_type = CONTENT_TYPES.get(path.suffix, "application/octet-stream")
-    response = await send_file(path, mimetype=content_type, conditional=True)
-    response.headers["Content-Type"] = content_type
-    response.headers["Cache-Control"] = "no-cache"  # kept, but asked about: the ETag answers
-    return response
-
-
 async def _secure(response: Response) -> Response:
-    response.headers.update(SECURITY_HEADERS)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)  # an application knows best what its pages need
     return response

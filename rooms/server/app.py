@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rooms.brokers.base import Broker
@@ -22,6 +23,7 @@ from rooms.server.context import Context
 from rooms.server.handlers import Handler, Handlers, make_handler
 from rooms.server.node import Node
 from rooms.server.options import Options, room_options
+from rooms.server.pages import Pages
 from rooms.server.rooms import RoomHandle
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,6 +51,7 @@ class App:
             everybody gets in.
         dialects: What clients may speak, by name or as one's own `Dialect`; the setting of that
             name outweighs it.
+        static: A folder of files that are served below ``/``, ``index.html`` as ``/`` itself.
         lifespan: Entered before the first connection and left after the last.
     """
 
@@ -59,6 +62,7 @@ class App:
         guests: bool = False,
         auth: Authenticator | Sequence[Authenticator] | None = None,
         dialects: Iterable[str | Dialect] = ("native",),
+        static: str | Path | None = None,
         lifespan: Lifespan | None = None,
     ) -> None:
         self.relay = relay
@@ -71,6 +75,7 @@ class App:
         self._error_handlers: dict[type[Exception], ErrorHandler] = {}
         self.options = Options()
         self.rules = Rules()
+        self.http = Pages(static)
         self._lifespans: list[Lifespan] = [] if lifespan is None else [lifespan]
         self._node: Node | None = None
 
@@ -202,6 +207,7 @@ class App:
         for rule in other.rules:
             self.rules.add(rule)
         self.middlewares += other.middlewares
+        self.http.include(other.http)
         self.auth += other.auth
         self._lifespans += other._lifespans
 

@@ -11,6 +11,7 @@ from rooms.config import Settings
 from rooms.http.site import create_site
 from rooms.protocol.commands import Position, User
 from rooms.server.app import App
+from rooms.server.pages import Pages
 
 TOKEN = "a token that opens"
 
@@ -90,6 +91,7 @@ class FakeApp:
         self.node = FakeNode()
         self.clients: dict[str, FakeClient] = {}
         self.opened: dict[str, FakeRoom] = {}
+        self.http = Pages()
 
     @property
     def room_names(self) -> list[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rooms.http.assets import web_root
-from rooms.http.site import CONTENT_TYPES, SECURITY_HEADERS
+from rooms.http.assets import CONTENT_TYPES, web_root
+from rooms.http.site import SECURITY_HEADERS
 from tests.http.fakes import FakeApp, site_client
 
 PAGE = "<!doctype html><title>Chat</title>"
