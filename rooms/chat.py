@@ -12,6 +12,9 @@ from rooms.server.context import Context
 LISTED_ROOMS = 100
 """The most rooms that the chat's list shows."""
 
+ASKED_ROOMS = 1000
+"""Of so many rooms, those with the most people, it is asked whether the client may join them."""
+
 KEPT_MESSAGES = 1000
 """How far back one can scroll in a room."""
 
@@ -34,10 +37,16 @@ def chat_app(history: int | None = KEPT_MESSAGES, ttl: float | None = KEPT_SECON
     app.rooms(TYPING + "#", history=0)
 
     @app.on("rooms")
-    def list_rooms(ctx: Context[Any]) -> list[dict[str, Any]]:
+    async def list_rooms(ctx: Context[Any]) -> list[dict[str, Any]]:
         rooms = [ctx.app.room(name) for name in ctx.app.room_names]
         rooms.sort(key=lambda room: (-room.count, room.name))
-        return [{"room": room.name, "count": room.count} for room in rooms[:LISTED_ROOMS]]
+        listed = []
+        for room in rooms[:ASKED_ROOMS]:
+            if await ctx.client.may("join", room.name):
+                listed.append({"room": room.name, "count": room.count})
+            if len(listed) == LISTED_ROOMS:
+                break
+        return listed
 
     @app.on("typing")
     async def tell_typing(ctx: Context[Any]) -> None:

@@ -66,3 +66,14 @@ async def test_who_types_is_told_to_those_who_look_and_is_not_kept() -> None:
         assert typists == [{"user": "Ana"}, {"user": guest.id}]
         page = await ana.request(type="history", room="lobby")
         assert page["publications"] == []
+
+
+async def test_the_list_shows_only_rooms_that_the_client_may_join() -> None:
+    app = chat_app()
+    app.authorize("join", room="team/+")(lambda access: access.room == "team/1")
+    async with in_memory(app) as server:
+        client, other = await server.connect(), await server.connect()
+        for room in ("team/1", "team/2", "lobby"):
+            await app.clients[other.id].join(room)
+        listed = (await client.event("rooms"))["payload"]
+        assert [each["room"] for each in listed] == ["lobby", "team/1"]

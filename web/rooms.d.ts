@@ -90,10 +90,16 @@ export interface HistoryPage {
 
 /**
  * Why something may be missing: the server has lost count ("epoch_changed"), keeps it no more
- * ("too_old"), has too much of it to tell ("too_many"), has left something out ("skipped"), or has
- * dropped it because this client reads too slowly ("dropped").
+ * ("too_old"), has too much of it to tell ("too_many"), does not let us read it ("forbidden"), has
+ * left something out ("skipped"), or has dropped it because this client reads too slowly ("dropped").
  */
-export type GapReason = "epoch_changed" | "too_old" | "too_many" | "skipped" | "dropped";
+export type GapReason =
+  | "epoch_changed"
+  | "too_old"
+  | "too_many"
+  | "forbidden"
+  | "skipped"
+  | "dropped";
 
 export interface Gap {
   reason: GapReason;
@@ -262,6 +268,12 @@ export interface Room {
   onGap(listener: (gap: Gap) => void): Unlisten;
   /** Hear the error when the server refuses to take us back in, and not only for the moment. */
   onRefused(listener: (error: RoomsError) => void): Unlisten;
+  /**
+   * Hear that the server has taken us out, with the code of an error as `reason`.
+   *
+   * We may not be a member any more, so we are not made one again by a reconnect. `join` tries.
+   */
+  onLeft(listener: (left: { reason: string }) => void): Unlisten;
   /**
    * Become a member, and again after each reconnect until `leave`.
    *

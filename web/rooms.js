@@ -180,6 +180,7 @@ export class Client {
     if (frame.type === "welcome") this.#greeted(frame);
     else if (frame.type === "reply" || frame.type === "error") this.#answered(frame);
     else if (frame.room !== undefined) this.#happened(frame);
+    else if (frame.type === "left") this.#filters.taken(frame);
     else if (frame.type === "event") this.#events.emit(frame.event, frame);
   }
 

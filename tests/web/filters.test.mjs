@@ -144,3 +144,17 @@ test("closing the client ends its subscriptions", async () => {
   await server.say(said("news/sport", 1));
   assert.deepEqual(heard, []);
 });
+
+test("a subscription that the server ends is reported, and not asked for again", async () => {
+  const errors = [];
+  client.onError((error) => errors.push(error.code));
+  await subscribe("news/#");
+  await server.say({ type: "left", filter: "news/#", reason: "forbidden" });
+  assert.deepEqual(errors, ["forbidden"]);
+  await server.say(said("news/1", 1));
+  assert.deepEqual(heard, []);
+  await server.hangUp();
+  clock.advance(0);
+  await server.greet();
+  assert.deepEqual(server.received, []);
+});

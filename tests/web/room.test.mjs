@@ -342,3 +342,36 @@ test("who is in a large room can be asked page by page", async () => {
   await server.say({ type: "reply", id, presence: { Ben: BEN }, count: 3, more: true });
   assert.deepEqual(await asking, { presence: new Map([["Ben", BEN]]), count: 3, more: true });
 });
+
+// Being taken out
+
+test("who is taken out hears why, and does not go back in by itself", async () => {
+  const lobby = await joinLobby();
+  const heard = [];
+  lobby.onLeft((left) => heard.push(left));
+  await server.say({ type: "left", room: "lobby", reason: "forbidden" });
+  assert.deepEqual(heard, [{ reason: "forbidden" }]);
+  assert.equal(lobby.joined, false);
+  assert.equal(lobby.presence.size, 0);
+  const before = server.sockets.length;
+  await reconnect();
+  assert.equal(server.sockets.length, before + 1);
+  assert.deepEqual(server.received, []);
+});
+
+test("what waits to be sent to a room fails when one is taken out", async () => {
+  const lobby = await joinLobby();
+  const failed = assert.rejects(lobby.send("say", 1), { code: "forbidden" });
+  await server.say({ type: "left", room: "lobby", reason: "forbidden" });
+  await failed;
+});
+
+test("who was taken out may ask to be let in again", async () => {
+  const lobby = await joinLobby();
+  await server.say({ type: "left", room: "lobby", reason: "forbidden" });
+  const joining = lobby.join();
+  await server.say({ type: "left", room: "lobby", reason: "forbidden" }); // of before
+  await server.admit({ Ana: ANA });
+  await joining;
+  assert.equal(lobby.joined, true);
+});

@@ -1,4 +1,5 @@
 import { deferred } from "./deferred.js";
+import { RoomsError } from "./errors.js";
 import { Listeners } from "./listeners.js";
 
 /** The filters that this client follows, on each connection anew. */
@@ -52,6 +53,14 @@ export class Filters {
     for (const filter of this.#followed.keys()) {
       if (matches(filter, publication.room)) this.#listeners.emit(filter, publication);
     }
+  }
+
+  /** The server has ended a subscription; it is not asked for again. */
+  taken({ filter, reason }) {
+    const followed = this.#followed.get(filter);
+    if (!followed) return;
+    const error = new RoomsError(reason, `The server ended the subscription to ${filter}.`);
+    this.#refused(filter, followed, error);
   }
 
   #follow(filter) {

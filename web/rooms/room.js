@@ -71,6 +71,11 @@ export class Room {
     return this.#notices.add("refused", listener);
   }
 
+  /** Call `listener` with `{reason}` when the server has taken us out; we do not go back in. */
+  onLeft(listener) {
+    return this.#notices.add("left", listener);
+  }
+
   /** Become a member, and again after each reconnect until `leave`; `since` a position if given. */
   join({ since } = {}) {
     if (!this.#membership) {
@@ -146,12 +151,20 @@ export class Room {
 
   /** @internal A frame that names this room. */
   receive(frame) {
+    if (frame.type === "left") return this.#takenOut(frame);
     // What comes before the reply to our join is told again by it, or is none of our business.
     if (this.#membership && !this.joined) return;
     if (frame.type === "event") this.#deliver(frame);
     else if (frame.type === "missed") this.#catchUp(frame);
     else if (frame.type === "presence") this.#changed(frame);
     else if (frame.type === "dropped") this.#lost(frame);
+  }
+
+  /** The server has taken us out. */
+  #takenOut({ reason }) {
+    if (!this.joined) return; // it is not about what has been asked for since
+    this.ended(new RoomsError(reason, `The server took us out of the room ${this.name}.`));
+    this.#notices.emit("left", { reason });
   }
 
   #enter(reply) {
