@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rooms.server.client import Client
     from rooms.server.client_certificate import ClientCertificate
     from rooms.server.context import Context, Event
+    from rooms.server.cookies import SignedCookie
     from rooms.server.rooms import Delivered, RoomHandle
     from rooms.serving import Server, serve
 
@@ -41,6 +42,7 @@ __all__ = [
     "RoomsError",
     "Server",
     "Settings",
+    "SignedCookie",
     "User",
     "serve",
 ]
@@ -56,6 +58,7 @@ _HOMES = {
     "rooms.server.client": ("Client",),
     "rooms.server.client_certificate": ("ClientCertificate",),
     "rooms.server.context": ("Context", "Event"),
+    "rooms.server.cookies": ("SignedCookie",),
     "rooms.server.rooms": ("Delivered", "RoomHandle"),
     "rooms.serving": ("Server", "serve"),
 }

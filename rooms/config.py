@@ -74,6 +74,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     headers_per_request: Count = 128
     head_bytes: Count = 16384
     head_seconds: Seconds = 10
+    auth_seconds: Seconds = 10
+    ticket_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30
+    revocation_seconds: Seconds = 86_400
     ping_seconds: Annotated[float, Meta(gt=0, le=3600)] = 25
     pong_seconds: Annotated[float, Meta(gt=0, le=3600)] = 10
     presence_seconds: Seconds = 0.25

@@ -264,6 +264,13 @@ class ShuttingDown(Disconnect):
     default_reason = "server is shutting down"
 
 
+class TokenExpired(Disconnect):
+    """What the client signed in with holds no more; come back with a new token."""
+
+    close_code = 3005
+    default_reason = "token expired"
+
+
 class SlowConsumer(Disconnect):
     """The client does not read as fast as its rooms speak."""
 
@@ -283,6 +290,13 @@ class TooManyRequests(Disconnect):
 
     close_code = 3013
     default_reason = "too many requests"
+
+
+class NotSignedIn(Disconnect):
+    """The client did not prove who it is, or what it proved was revoked."""
+
+    close_code = 3500
+    default_reason = "invalid token"
 
 
 class BadRequest(Disconnect):

@@ -39,6 +39,7 @@ CONFINED = {
     "quart_trio": "http/",
     "hypercorn": "http/",
     "prometheus_client": "http/",
+    "itsdangerous": "server/cookies.py",
 }
 
 # A pure module gets time, randomness and ids as arguments, and never waits.

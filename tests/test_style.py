@@ -20,6 +20,7 @@ TRIO_SLEEPS = {"trio.sleep", "trio.sleep_until"}
 # Where any exception may be caught, and why. Everywhere else the narrowest error is named.
 CATCH_ALL = {
     "server/dispatch.py": "an application's handler may raise anything, and has error handlers",
+    "server/gate.py": "an application's authenticator may raise anything, which lets nobody in",
     "server/listen.py": "what one connection raises reaches no other",
     "server/tasks.py": "what a task of a handler raises ends with it",
     "server/session.py": "the ladder: every error becomes an answer or the end of one session",

@@ -178,12 +178,16 @@ class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
 
     Attributes:
         ping: Seconds between two signs of life from the server.
+        auth: Said if nothing is done for the client before it signs in by `Auth`.
+        expires_in: Seconds for which it is signed in, unless it sends a new token.
     """
 
     client: str
     user: User | None
     ping: float
     limits: Limits
+    auth: Literal["required"] | UnsetType = UNSET
+    expires_in: float | UnsetType = UNSET
 
 
 class Publication(Struct, frozen=True, tag_field="type", tag="event", kw_only=True, gc=False):
@@ -200,6 +204,7 @@ class Reply(Struct, frozen=True, tag_field="type", tag="reply", kw_only=True):
     """The one answer to a command that carried an id.
 
     Attributes:
+        expires_in: As in `Welcome`, after a sign-in.
         recovered: Whether nothing is missing and nothing comes twice since the client's position.
         missed: What was published since then, the oldest first.
         reason: Why it is not recovered: ``epoch_changed``, ``too_old``, ``too_many`` or
@@ -212,6 +217,7 @@ class Reply(Struct, frozen=True, tag_field="type", tag="reply", kw_only=True):
     position: Position | UnsetType = UNSET
     payload: Any | UnsetType = UNSET
     user: User | UnsetType = UNSET
+    expires_in: float | UnsetType = UNSET
     presence: Presence | UnsetType = UNSET
     count: int | UnsetType = UNSET
     recovered: bool | UnsetType = UNSET

@@ -185,6 +185,8 @@ def response(refusal: BadHead) -> bytes:
     headers = {**REFUSAL_HEADERS, "Content-Length": str(len(body))}
     if status is HTTPStatus.UPGRADE_REQUIRED:
         headers["Sec-WebSocket-Version"] = "13"  # what would do (RFC 6455, section 4.4)
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="rooms"'  # RFC 9110, section 11.6.1
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     lines = [f"{name}: {value}" for name, value in headers.items()]

@@ -266,7 +266,8 @@ class App:
 
     async def send_to(self, ids: Iterable[str], event: str, payload: Any = None) -> int:
         """Send an event to some clients; returns how many of them are connected."""
-        found = [client for key in ids if (client := self.clients.get(key)) is not None]
+        clients = self.clients
+        found = [client for key in ids if (client := clients.get(key)) is not None]
         for client in found:
             await client.send(event, payload)
         return len(found)

@@ -23,7 +23,6 @@ from rooms.protocol.commands import (
     Command,
     Join,
     Leave,
-    Limits,
     ListHistory,
     ListPresence,
     Missed,
@@ -36,24 +35,16 @@ from rooms.protocol.commands import (
     SendEvent,
     Subscribe,
     Unsubscribe,
-    Welcome,
 )
 from rooms.protocol.foreign import ForeignEvent, Said, Tell
 from rooms.protocol.names import check_event
 from rooms.protocol.topics import parse_filter
-from rooms.server import dispatch, guard, membership
+from rooms.server import dispatch, guard, membership, signin
 from rooms.server.presence import first_users
 from rooms.server.recovery import UNREADABLE, Recovery, pages, recover, recover_now
 
 if TYPE_CHECKING:
     from rooms.server.session import Session
-
-
-def greet(session: Session) -> None:
-    """Tell a new client who it is and what it may count on."""
-    settings = session.node.settings
-    limits = Limits(message=settings.message_bytes, rooms=settings.rooms_per_client)
-    session.say(Welcome(session.id, session.client.user, settings.ping_seconds, limits))
 
 
 async def perform(session: Session, command: Said) -> None:
@@ -62,7 +53,9 @@ async def perform(session: Session, command: Said) -> None:
     Raises:
         RequestError: It may not be done.
     """
-    if isinstance(command, SendEvent):
+    if session.signing_in:
+        await signin.perform(session, command)
+    elif isinstance(command, SendEvent):
         await dispatch.event(session, command)
     elif not NOW[type(command)](session, command):
         await LATER[type(command)](session, command)
@@ -266,8 +259,10 @@ def _tell_now(session: Session, command: Tell) -> bool:
 
 
 def _auth_now(session: Session, command: Auth) -> bool:
-    """Sign a guest in under a name."""
-    if not session.node.app.guests or not command.name:
+    """Sign a guest in under a name; a token takes longer."""
+    if session.node.gate is not None:
+        return False
+    if not session.node.takes_guests or not command.name:
         raise Unauthorized("This server takes no sign-in by name or token.")
     if session.client.user is not None or session.rooms:
         raise Unauthorized("Sign in once, before joining a room.")
@@ -310,6 +305,7 @@ NOW: dict[type[Said] | type[tuple[Said, ...]], Callable[[Session, Any], bool]] =
 raises a RequestError where it may not be done."""
 
 LATER: dict[type[Said], Callable[[Session, Any], Awaitable[None]]] = {
+    Auth: signin.sign_in,
     Join: _join,
     ListHistory: _history,
     ListPresence: _presence,

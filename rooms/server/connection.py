@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from rooms.errors import Disconnect, Forced, Lost, ShuttingDown
+from rooms.core.identity import Identity
+from rooms.errors import Disconnect, Lost, ShuttingDown
 from rooms.protocol.dialects.base import Dialect, Voice
 from rooms.protocol.frames import close_frame
-from rooms.server import dispatch
+from rooms.server import dispatch, signin
 from rooms.server.client import Client
 from rooms.server.node import Node
 from rooms.server.outbox import Outbox
@@ -33,6 +34,7 @@ class Accepted:
     Attributes:
         extra: What came behind the request.
         voice: What the dialect makes of this connection.
+        identity: Who the request proved to be behind it, if it did.
     """
 
     stream: FrameStream
@@ -40,6 +42,7 @@ class Accepted:
     handshake: Handshake
     dialect: Dialect
     voice: Voice
+    identity: Identity | None = None
 
 
 async def serve_websocket(node: Node, accepted: Accepted) -> None:
@@ -91,10 +94,11 @@ def _open_session(
     session.resume = stream.resume
     socket.attach(session, session.outbox)
     node.sessions[session.id] = session
+    if node.gate is not None:
+        signin.admit(session, accepted.identity, node.gate)
     if accepted.extra:
         stream.take(accepted.extra)
-    if not node.names.take(session):  # by somebody whose request was read at the same time
-        session.end(Forced("that name is taken"))
+    signin.check_name(session)  # of two requests that were read at the same time
     if node.draining:  # since the request was read
         session.end(ShuttingDown())
     return session, socket

@@ -14,7 +14,10 @@ from http import HTTPStatus
 
 import trio
 
-from rooms.errors import RequestError
+from rooms.core.identity import Identity
+from rooms.errors import Refused, RequestError
+from rooms.protocol.certificate import Certificate
+from rooms.protocol.credentials import without_secrets
 from rooms.protocol.dialects import Chosen
 from rooms.protocol.dialects.base import Voice
 from rooms.protocol.handshake import accept_answer
@@ -32,6 +35,9 @@ from rooms.transports.stream import FrameStream
 from rooms.transports.tls import TlsLink
 
 ServeHttp = Callable[[trio.abc.Stream], Awaitable[None]]
+
+AUTH_SHARE = 0.9
+"""Of the time that is left for a handshake, what checking credentials may take of it."""
 
 REFUSAL_SECONDS = 1.0
 """How long a client gets to read why it was refused."""
@@ -177,14 +183,12 @@ class Door:
         voice = self._open_voice(chosen)
         settings = self._node.settings
         answer = accept_answer(head, chosen.subprotocol)
+        certificate = link.certificate if isinstance(link, TlsLink) else None
+        handshake, identity = await self._identify(head, visit, certificate)
         self.admission.opened(visit)
         await link.send_all(answer)
         stream = FrameStream(link, settings.message_bytes, settings.fragments_per_message)
-        certificate = link.certificate if isinstance(link, TlsLink) else None
-        handshake = Handshake(
-            head.path, head.query, head.raw, head.subprotocols, visit.remote, certificate
-        )
-        return Accepted(stream, extra, handshake, chosen.dialect, voice)
+        return Accepted(stream, extra, handshake, chosen.dialect, voice, identity)
 
     def _open_voice(self, chosen: Chosen) -> Voice:
         """Return what the dialect makes of a connection to that path.
@@ -199,6 +203,27 @@ class Door:
         if voice.name in self._node.names:
             raise BadHead(HTTPStatus.CONFLICT)
         return voice
+
+    async def _identify(
+        self, head: RequestHead, visit: Visit, certificate: Certificate | None
+    ) -> tuple[Handshake, Identity | None]:
+        """Return what is kept of a request, and whom it proves to be behind it, if anybody.
+
+        Raises:
+            BadHead: It proves something wrong, or it takes too long to find out.
+        """
+        gate = self._node.gate
+        if gate is None:
+            return _handshake(head, visit.remote, certificate), None
+        handshake = _handshake(without_secrets(head), visit.remote, certificate)
+        assert visit.scope is not None
+        left = visit.scope.deadline - trio.current_time()
+        with trio.move_on_after(left * AUTH_SHARE):
+            try:
+                return handshake, await gate.admit(handshake, head)
+            except Refused as refused:
+                raise self._node.refusals.of_credentials(refused, visit.remote) from None
+        raise self.admission.refusal("slow_auth")
 
     def _check_origin(self, head: RequestHead, site: Site, remote: str) -> None:
         origin = head.headers.get("origin")
@@ -220,6 +245,10 @@ class Door:
         client = client_behind(visit.proxy, head.headers, header, self.admission.proxies)
         self.admission.introduce(visit, client)
         return site_of(head.headers, tls=tls, forwarded=header)
+
+
+def _handshake(head: RequestHead, remote: str, certificate: Certificate | None) -> Handshake:
+    return Handshake(head.path, head.query, head.raw, head.subprotocols, remote, certificate)
 
 
 async def _receive(link: Link) -> bytes:

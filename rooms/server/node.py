@@ -20,7 +20,9 @@ from rooms.core.tick import Tick
 from rooms.server.admission import Admission
 from rooms.server.client import Client
 from rooms.server.counters import Counters
+from rooms.server.expiries import Expiries
 from rooms.server.flusher import Flusher
+from rooms.server.gate import Gate
 from rooms.server.guests import Guests
 from rooms.server.heartbeat import Heartbeat
 from rooms.server.lag import Lag
@@ -44,6 +46,8 @@ class Node:
         life: A new one at each start, for names that must not mean anything after a restart.
         received: Messages that came from connections that have ended.
         received_bytes: Bytes that came from them.
+        gate: Says who clients are; None if everybody gets in.
+        takes_guests: Whether one may sign in under any name that is free.
     """
 
     def __init__(self, app: App, settings: Settings, broker: Broker | None = None) -> None:
@@ -59,6 +63,9 @@ class Node:
         self.stalls = Stalls(self.timers, settings.write_seconds)
         self.guests = Guests()
         self.users = Users()
+        self.expiries = Expiries(self.timers)
+        self.gate = Gate(app.auth) if app.auth else None
+        self.takes_guests = app.guests and self.gate is None
         self.counters = Counters()
         self.refusals = Refusals(self.counters)
         self.admission = Admission(settings, self.refusals)
@@ -76,8 +83,9 @@ class Node:
 
     @property
     def clients(self) -> dict[str, Client]:
-        """All connected clients of this node, by id."""
-        return {key: session.client for key, session in self.sessions.items()}
+        """All connected clients of this node, by id, but for those who have yet to sign in."""
+        every = self.sessions.items()
+        return {key: session.client for key, session in every if not session.signing_in}
 
     @property
     def overloaded(self) -> bool:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from rooms.core.hub import PRESENCE_USERS
 from rooms.core.room import Room
-from rooms.errors import Disconnect, Lost, NoPong, SlowConsumer
+from rooms.errors import Disconnect, Lost, NoPong, SlowConsumer, TokenExpired
 from rooms.protocol.commands import Presence, User
 from rooms.server import membership
 
@@ -80,7 +80,7 @@ def _may_return(session: Session, reason: Disconnect) -> bool:
     if not session.rooms or not node.settings.presence_grace or node.draining:
         return False
     by_the_peer = session.reason is None
-    lost = isinstance(reason, Lost | NoPong | SlowConsumer)
+    lost = isinstance(reason, Lost | NoPong | SlowConsumer | TokenExpired)
     return lost or (by_the_peer and reason.code == GOING_AWAY)
 
 
@@ -93,5 +93,5 @@ def _forget(node: Node, client: str, user: User, rooms: tuple[Room, ...]) -> Non
 
 
 def _free_name(node: Node, user: User | None) -> None:
-    if user is not None and node.app.guests:
+    if user is not None and node.takes_guests:
         node.guests.sign_out(user)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 import structlog
 import trio
 
+from rooms.errors import Refused
 from rooms.protocol.http import BadHead
 from rooms.server.counters import Counters
 
@@ -19,6 +20,7 @@ ADVICE = {
     "handshakes_per_address": "raise `handshakes_per_address` if many share one address",
     "pending_handshakes": "somebody opens connections and says nothing, or the network is slow",
     "overload": "this server is too busy: give it less to do, or add another",
+    "slow_auth": "checking credentials takes too long: see what the authenticators wait for",
     "proxy_protocol": "have the trusted proxies send a PROXY protocol header, or turn it off here",
 }
 """What can be done about each reason that an operator should hear of."""
@@ -26,6 +28,16 @@ ADVICE = {
 OTHER_ORIGIN = "origin refused: add it to the setting `origins` to allow it"
 NO_ORIGIN = "no origin: turn the setting `origin_required` off to allow clients that send none"
 ORIGIN_REFUSED = "This server takes no connections from pages of that origin."
+
+RETRY_SECONDS = 2
+"""When to try again if credentials could not be checked."""
+
+_ANSWERS = {
+    401: (HTTPStatus.UNAUTHORIZED, "unauthorized"),
+    403: (HTTPStatus.FORBIDDEN, "forbidden"),
+    500: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
+    503: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+}
 
 log = structlog.get_logger("rooms")
 
@@ -69,6 +81,15 @@ class Refusals:
             event = NO_ORIGIN if origin is None else OTHER_ORIGIN
             log.warning(event, origin=origin, host=host, remote=remote, unsaid=unsaid)
         return BadHead(HTTPStatus.FORBIDDEN, "origin", message=ORIGIN_REFUSED)
+
+    def of_credentials(self, refused: Refused, remote: str) -> BadHead:
+        """Say, though not each time, that somebody did not get in; return the answer to that."""
+        unsaid = self._log.turn("credentials")
+        if unsaid is not None:
+            log.info("sign-in refused", reason=refused.detail, remote=remote, unsaid=unsaid)
+        status, reason = _ANSWERS.get(refused.status, _ANSWERS[401])
+        retry_after = RETRY_SECONDS if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+        return BadHead(status, reason, retry_after, refused.reason)
 
     def _warn(self, reason: str, remote: str) -> None:
         unsaid = self._log.turn(reason)

@@ -26,7 +26,7 @@ from rooms.protocol.dialects.base import Decode, Dialect, Voice
 from rooms.protocol.foreign import Said
 from rooms.protocol.frames import BINARY
 from rooms.protocol.topics import Filter
-from rooms.server import commands, dispatch, membership
+from rooms.server import commands, dispatch, membership, signin
 from rooms.server.guard import guard_of
 from rooms.server.heartbeat import Ping
 from rooms.server.inbox import Inbox
@@ -55,6 +55,8 @@ class Session:
         guard: Decides what the client may do; None where it may do everything.
         full: Whether the inbox is full; the peer then has to wait.
         pace: How fast the client may send.
+        signing_in: Whether nothing is done for the client before it has signed in.
+        failed_sign_ins: How often it has failed to, since it last did.
         identity: Who the client has proved to be, if it has.
         goodbye: Shields the closing handshake and ``disconnected`` while they are under way.
         resume: Makes the transport go on after the session was full.
@@ -77,6 +79,7 @@ class Session:
         "decode",
         "details",
         "dialect",
+        "failed_sign_ins",
         "filters",
         "full",
         "goodbye",
@@ -97,6 +100,7 @@ class Session:
         "resume",
         "rooms",
         "scope",
+        "signing_in",
         "tasks",
         "write",
     )
@@ -120,6 +124,8 @@ class Session:
         self.scope = trio.CancelScope()
         self.goodbye: trio.CancelScope | None = None
         self.reason: Disconnect | None = None
+        self.signing_in = False
+        self.failed_sign_ins = 0
         self.announced = False  # whether the application knows of the connection
         self.full = False
         self.heard = True
@@ -212,10 +218,11 @@ class Session:
 
     async def run(self) -> None:
         """Greet, then handle what must wait, until the connection ends."""
-        commands.greet(self)
-        await dispatch.connected(self)
+        signin.greet(self)
+        if not self.signing_in and self.reason is None:
+            await dispatch.connected(self)
         while True:
-            self._busy = self._inbox.waiting > 0
+            self._busy = self.signing_in or self._inbox.waiting > 0
             try:
                 command = await self._inbox.get()
             except trio.EndOfChannel:
@@ -241,8 +248,7 @@ class Session:
         self.node.names.release(self)
         self.node.heartbeat.remove(self, self._spoke)
         depart(self, reason)
-        if self.client.user is not None:
-            self.node.users.remove(self.client.user.id)
+        signin.sign_out(self)
         for rooms in tuple(self.filters.values()):
             membership.unfollow(self, rooms)
         self.node.tick.settle(self)

@@ -1,0 +1,151 @@
+"""Asks an application's authenticators who somebody is, and remembers who may not come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+import structlog
+import trio
+
+from rooms.core.identity import Identity
+from rooms.errors import Refused, RequestError
+from rooms.protocol.credentials import find_token, parse_cookies, split_ticket
+from rooms.protocol.http import RequestHead
+from rooms.protocol.names import check_user
+from rooms.server.auth import Anonymous, Authenticator, Credentials
+from rooms.server.revocations import Revocations
+from rooms.server.tickets import Tickets
+from rooms.transports.base import Handshake
+
+CHECKS = 256
+"""How many credentials are checked at a time; others wait for their turn."""
+
+TOKEN_BYTES = 16 * 1024
+"""The longest token that anybody is asked about."""
+
+FAILED = 500
+"""The status of a refusal that is the server's own failure."""
+
+log = structlog.get_logger("rooms")
+
+
+class Gate:
+    """Says who a client is; a node that has none lets everybody in.
+
+    Attributes:
+        anonymous: Whether whoever brings no credentials gets in, and not only as far as ``auth``.
+        tickets: Those that are out.
+        revocations: Which tokens hold no more.
+    """
+
+    def __init__(self, authenticators: Iterable[Authenticator]) -> None:
+        self._authenticators = tuple(authenticators)
+        self._limiter = trio.CapacityLimiter(CHECKS)
+        self.anonymous = any(isinstance(each, Anonymous) for each in self._authenticators)
+        self.tickets = Tickets()
+        self.revocations = Revocations()
+
+    async def admit(self, handshake: Handshake, head: RequestHead) -> Identity | None:
+        """Return who asks for a connection, or None if the request does not tell.
+
+        Raises:
+            Refused: It tells something wrong.
+        """
+        ticket, _ = split_ticket(head.query)
+        if ticket is None:
+            return await self.identify(credentials_of(handshake, head.headers, head.subprotocols))
+        identity = self.tickets.redeem(ticket, time.time())
+        if identity is None:
+            raise Refused("The ticket is not known, or was used, or is too old: get a new one.")
+        self.check(identity)
+        return identity
+
+    async def identify(self, credentials: Credentials) -> Identity | None:
+        """Return whose credentials these are, or None if they tell nobody anything.
+
+        Raises:
+            Refused: They are wrong, or revoked; with the status 500 if that could not be found
+                out, which the log explains.
+        """
+        if len(credentials.token or "") > TOKEN_BYTES:
+            raise Refused(f"A token can have {TOKEN_BYTES} bytes at most.")
+        async with self._limiter:
+            identity = await self._ask(credentials)
+        if identity is not None:
+            self.check(identity)
+        elif credentials.token is not None:
+            raise Refused("This token is of no kind that is known here.")
+        return identity
+
+    def check(self, identity: Identity) -> None:
+        """Return if ``identity`` still holds.
+
+        Raises:
+            Refused: It was revoked, or it has expired.
+        """
+        now = time.time()
+        if self.revocations.cover(identity, now):
+            raise Refused("This sign-in was revoked: sign in again.")
+        if identity.expires_at is not None and identity.expires_at <= now:
+            raise Refused("This sign-in has expired: sign in again.")
+
+    async def _ask(self, credentials: Credentials) -> Identity | None:
+        try:
+            for each in self._authenticators:
+                identity = await each.authenticate(credentials)
+                if identity is not None:
+                    return _checked(identity)
+        except Refused:
+            raise
+        except (Exception, SystemExit) as error:
+            log.error("authenticator failed", remote=credentials.remote, exc_info=error)
+            raise Refused("The server could not check that; it is in its log.", FAILED) from None
+        return None
+
+
+def _checked(identity: Identity) -> Identity:
+    if not isinstance(identity, Identity):
+        raise TypeError(f"an authenticator returned {type(identity).__name__}, not an Identity")
+    try:
+        check_user(identity.user.id)
+    except RequestError as error:
+        raise Refused(f"Nobody can be signed in under that id: {error}", 403) from None
+    return identity
+
+
+def credentials_of(
+    handshake: Handshake, headers: Mapping[str, str], subprotocols: Iterable[str] = ()
+) -> Credentials:
+    """Return what a request brings.
+
+    Args:
+        handshake: Of the request, without its secrets.
+        headers: Of the request, with them.
+        subprotocols: With them.
+
+    Raises:
+        Refused: It brings a token that cannot be read.
+    """
+    try:
+        token, source = find_token(headers, subprotocols) or (None, "none")
+    except ValueError as error:
+        raise Refused(f"The token cannot be read: {error}.") from None
+    return Credentials(
+        handshake.path,
+        handshake.query,
+        headers,
+        handshake.remote,
+        parse_cookies(headers),
+        token,
+        source,
+        handshake.certificate,
+    )
+
+
+def credentials_said(handshake: Handshake, token: str) -> Credentials:
+    """Return what a message ``auth`` brings: the token, and nothing else that proves anything."""
+    headers = {name: text for name, text in handshake.headers.items() if name != "cookie"}
+    return Credentials(
+        handshake.path, handshake.query, headers, handshake.remote, {}, token, "message"
+    )
