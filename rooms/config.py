@@ -14,7 +14,7 @@ from rooms.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "ROOMS_"
 FILE_NAME = "rooms.toml"
-SECRETS = frozenset({"admin_token"})
+SECRETS = frozenset({"admin_token", "admin_tokens"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
@@ -45,6 +45,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     client_certificates: ClientCertificates = "off"
     admin_token: str = ""
     admin_token_file: str = ""
+    admin_tokens: tuple[str, ...] = ()
+    admin_tokens_file: str = ""
+    admin_session_seconds: Seconds = 43200
     metrics: MetricsAccess = "token"
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from rooms.brokers.embedded import open_engine
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
-from rooms.errors import ConfigError
+from rooms.server.admin_settings import with_admin_tokens
 from rooms.server.app import App
 from rooms.server.door import Door
 from rooms.server.drain import Drain
@@ -77,7 +75,7 @@ class Server:
             ConfigError: A certificate, the token file or a trusted proxy cannot be used; nothing
                 has changed.
         """
-        wanted = _with_token(settings, self.settings.admin_token)
+        wanted = with_admin_tokens(settings, self.settings.admin_token)
         settings, changes = merge(self.settings, wanted)
         tls = tls_context(settings)
         self.node.admission.configure(settings)
@@ -104,7 +102,7 @@ async def serve(
     Raises:
         ConfigError: The port is taken, or the broker, a certificate or a token file cannot be used.
     """
-    settings = _with_token(settings or Settings())
+    settings = with_admin_tokens(settings or Settings())
     tls = tls_context(settings)
     inherited = sock is not None
     sock = sock or open_socket(settings.host, settings.port, shared=settings.reuse_port)
@@ -150,24 +148,3 @@ def url_of(settings: Settings, host: str, port: int) -> str:
     scheme = "https" if settings.tls else "http"
     shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
     return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
-
-
-def _with_token(settings: Settings, default: str = "") -> Settings:
-    """Return the settings with a token for the admin API: given, from its file, or ``default``.
-
-    Without a default it is a new one.
-    """
-    if settings.admin_token:
-        return settings
-    token = default or secrets.token_urlsafe(24)
-    if settings.admin_token_file:
-        try:
-            with open(settings.admin_token_file, encoding="utf-8") as file:
-                token = file.read().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"The admin token cannot be read from {settings.admin_token_file!r}: {error}."
-            ) from None
-        if not token:
-            raise ConfigError(f"The admin token file {settings.admin_token_file!r} is empty.")
-    return msgspec.structs.replace(settings, admin_token=token)

@@ -7,6 +7,7 @@ import importlib
 import click
 
 COMMANDS = {
+    "admin-token": "Make a token for the admin API.",
     "bench": "Measure a running server.",
     "config": "Show which settings hold, and why.",
     "serve": "Serve an application, or the built-in chat.",
@@ -22,7 +23,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"rooms.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command = getattr(importlib.import_module(f"rooms.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 

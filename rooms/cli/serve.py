@@ -13,6 +13,7 @@ import msgspec
 
 from rooms.config import FILE_NAME, Loaded, Settings, load
 from rooms.errors import ConfigError
+from rooms.server.admin_settings import has_admin_tokens
 
 if TYPE_CHECKING:
     from rooms.cli.worker import Orders
@@ -33,6 +34,9 @@ HELP = {
     "client_certificates": "Whether clients show one: off, optional or required.",
     "admin_token": "Bearer token of the admin API; without one it is made and printed.",
     "admin_token_file": "File that holds the admin token.",
+    "admin_tokens": "More such tokens, as `rooms admin-token` prints them, by commas.",
+    "admin_tokens_file": "File with one of them a line.",
+    "admin_session_seconds": "Time for which a sign-in to the admin pages lasts.",
     "metrics": "Who may read /metrics: token (who has the admin token), open (anybody) or off.",
     "log_level": "Least level that is logged: debug, info, warning or error.",
     "log_format": "How logs look: console or json.",
@@ -230,5 +234,5 @@ def _announce(server: Server, loaded: Loaded, chat_page: bool) -> None:
     click.echo(f"Rooms {what} on {server.url}  (Ctrl-C stops it)")
     if not loaded.settings.http:
         return
-    if not loaded.settings.admin_token and not loaded.settings.admin_token_file:
+    if server.settings.admin_token and not has_admin_tokens(loaded.settings):
         click.echo(f"Admin API token, made for this run: {server.settings.admin_token}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from rooms.cli.watch import changes
 from rooms.cli.worker import start_process
 from rooms.config import Settings
 from rooms.errors import ConfigError
+from rooms.server.admin_settings import has_admin_tokens, make_token
 from rooms.server.sockets import inherited_socket, open_socket
 from rooms.serving import url_of
 
@@ -91,8 +91,8 @@ class _Crew:
         self._chat = chat
         self._token = ""
         self._started = trio.Event()
-        if settings.http and not settings.admin_token and not settings.admin_token_file:
-            self._token = orders["admin_token"] = secrets.token_urlsafe(24)
+        if settings.http and not has_admin_tokens(settings):
+            self._token = orders["admin_token"] = make_token()
 
     async def start(self, number: int) -> Worker:
         """Start the worker of that number with the arguments of this process."""

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import hmac
 import platform
 import time
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import msgspec
-from quart import Blueprint, Response, request
+from msgspec import Struct
+from quart import Response
 from quart_trio import QuartTrio
-from werkzeug.routing import BaseConverter
 
 from rooms.errors import check_close_code
-from rooms.http.errors import API_PREFIX, ApiError, is_api, json_response
+from rooms.http.endpoints import Endpoint, View, install_endpoints
+from rooms.http.errors import ApiError, json_response
+from rooms.http.guard import Guard
+from rooms.http.openapi import document
+from rooms.http.requests import body, query
+from rooms.http.sessions import session_endpoints
 from rooms.http.views import (
+    ClientsPage,
+    ClientView,
+    DisconnectedView,
     DisconnectOrder,
     EventOrder,
+    InfoView,
+    PageQuery,
+    PublishedView,
+    RoomPage,
+    RoomsPage,
+    RoomsQuery,
+    SentView,
+    StatusView,
     client_order,
     client_view,
     page_of,
@@ -29,18 +42,7 @@ from rooms.protocol.topics import parse_filter
 from rooms.server.app import App, NotRunning
 from rooms.server.client import Client
 
-OPEN_PATHS = frozenset({f"{API_PREFIX}/health", f"{API_PREFIX}/ready"})
 REASON_BYTES = 123
-
-T = TypeVar("T")
-
-
-class RoomName(BaseConverter):
-    """The rest of a path as a room's name: unlike Werkzeug's own it may begin with a slash."""
-
-    part_isolating = False
-    regex = ".+?"
-    weight = 300
 
 
 class AdminApi:
@@ -52,7 +54,7 @@ class AdminApi:
 
     async def health(self) -> Response:
         """Say that the process answers."""
-        return json_response({"status": "ok"})
+        return json_response(StatusView("ok"))
 
     async def ready(self) -> Response:
         """Say whether the server should get new clients."""
@@ -64,53 +66,54 @@ class AdminApi:
         if self._app.node.overloaded:
             message = f"This server is {self._app.node.lag.seconds:.1f} seconds late: too busy."
             raise ApiError(503, "not_ready", message)
-        return json_response({"status": "ready"})
+        return json_response(StatusView("ready"))
 
     async def info(self) -> Response:
         """Tell what runs here and since when."""
-        content = {
-            "name": "rooms",
-            "version": rooms_version(),
-            "python": platform.python_version(),
-            "started_at": self._started_at,
-            "uptime": time.time() - self._started_at,
-            "rooms": len(self._app.room_names),
-            "clients": len(self._app.clients),
-            "connections": self._app.node.admission.connections,
-            "lag": round(self._app.node.lag.seconds, 4),
-        }
-        return json_response(content)
+        info = InfoView(
+            name="rooms",
+            version=rooms_version(),
+            python=platform.python_version(),
+            started_at=self._started_at,
+            uptime=time.time() - self._started_at,
+            rooms=len(self._app.room_names),
+            clients=len(self._app.clients),
+            connections=self._app.node.admission.connections,
+            lag=round(self._app.node.lag.seconds, 4),
+        )
+        return json_response(info)
 
     async def rooms(self) -> Response:
         """List the rooms by name."""
-        room_filter = parse_filter(request.args.get("filter") or "#")
+        asked = query(RoomsQuery)
+        room_filter = parse_filter(asked.filter or "#")
         names = (name for name in self._app.room_names if room_filter.matches(name))
-        page, following = page_of(names, str)
+        page, following = page_of(asked, names, str)
         views = [room_view(self._app.room(name)) for name in page]
-        return json_response({"rooms": views, "next": following})
+        return json_response(RoomsPage(views, following))
 
     async def room(self, name: str) -> Response:
         """Show one room and its members."""
         if name not in self._app.room_names:
             raise ApiError(404, "not_found", f"There is no room {name!r} with members.")
         room = self._app.room(name)
-        page, following = page_of(room.members, lambda member: member.id, client_order)
-        content = msgspec.structs.asdict(room_view(room))
-        content["members"] = [client_view(member) for member in page]
-        return json_response({**content, "next": following})
+        asked = query(PageQuery)
+        page, following = page_of(asked, room.members, lambda each: each.id, client_order)
+        members = [client_view(member) for member in page]
+        return json_response(RoomPage(room.name, room.count, room.position, members, following))
 
     async def publish(self, name: str) -> Response:
         """Publish an event to a room, which need not have members."""
         check_room(name)
         order = await _event_order()
         position = await self._app.room(name).publish(order.event, order.payload)
-        return json_response({"position": position})
+        return json_response(PublishedView(position))
 
     async def clients(self) -> Response:
         """List the clients by id."""
         every = list(self._app.clients.values())
-        page, following = page_of(every, lambda client: client.id, client_order)
-        return json_response({"clients": [client_view(each) for each in page], "next": following})
+        page, following = page_of(query(PageQuery), every, lambda each: each.id, client_order)
+        return json_response(ClientsPage([client_view(each) for each in page], following))
 
     async def client(self, client_id: str) -> Response:
         """Show one client."""
@@ -121,14 +124,14 @@ class AdminApi:
         client = self._client(client_id)
         order = await _event_order()
         await client.send(order.event, order.payload)
-        return json_response({"client": client_id})
+        return json_response(SentView(client_id))
 
     async def disconnect(self, client_id: str) -> Response:
         """End one client's connection."""
         client = self._client(client_id)
         order = await _disconnect_order()
         client.close(order.code, order.reason)
-        return json_response({"client": client_id, "code": order.code, "reason": order.reason})
+        return json_response(DisconnectedView(client_id, order.code, order.reason))
 
     def _client(self, client_id: str) -> Client:
         client = self._app.clients.get(client_id)
@@ -137,75 +140,77 @@ class AdminApi:
         return client
 
 
-def admin_api(site: QuartTrio, app: App) -> Blueprint:
-    """Return the admin API of ``app``, and make ``site`` ask for the token of its settings.
-
-    With an empty token nobody gets in; health and readiness are open.
-    """
-    site.url_map.converters["room"] = RoomName
-    site.before_request(_guard(app))
+def admin_endpoints(app: App, guard: Guard) -> list[Endpoint]:
+    """Return all that the admin API of ``app`` can do."""
     api = AdminApi(app)
-    blueprint = Blueprint("admin", __name__, url_prefix=API_PREFIX)
-    _add_reading(blueprint, api)
-    _add_acting(blueprint, api)
-    return blueprint
+    endpoints = [*public_endpoints(api), *_reading(api), *_acting(api), *session_endpoints(guard)]
+    content: dict[str, Any] = {}
+
+    async def openapi() -> Response:
+        """Describe this API (OpenAPI 3.1)."""
+        return json_response(content)
+
+    endpoints.append(Endpoint(method="GET", path="/openapi.json", view=openapi, answer=None))
+    content.update(document(endpoints, rooms_version()))
+    return endpoints
 
 
-def _add_reading(blueprint: Blueprint, api: AdminApi) -> None:
-    blueprint.add_url_rule("/health", view_func=api.health)
-    blueprint.add_url_rule("/ready", view_func=api.ready)
-    blueprint.add_url_rule("/info", view_func=api.info)
-    blueprint.add_url_rule("/rooms", view_func=api.rooms)
-    blueprint.add_url_rule("/rooms/<room:name>", view_func=api.room)
-    blueprint.add_url_rule("/clients", view_func=api.clients)
-    blueprint.add_url_rule("/clients/<client_id>", view_func=api.client)
+def public_endpoints(api: AdminApi) -> list[Endpoint]:
+    """Return what anybody may ask: whoever sends clients here must know how the server is."""
+    return [
+        _get("/health", api.health, StatusView, access="open"),
+        _get("/ready", api.ready, StatusView, access="open", errors=(503,)),
+    ]
 
 
-def _add_acting(blueprint: Blueprint, api: AdminApi) -> None:
-    post = ["POST"]
-    blueprint.add_url_rule("/rooms/<room:name>/publish", view_func=api.publish, methods=post)
-    blueprint.add_url_rule("/clients/<client_id>/send", view_func=api.send, methods=post)
-    blueprint.add_url_rule(
-        "/clients/<client_id>/disconnect", view_func=api.disconnect, methods=post
+def install_admin(site: QuartTrio, app: App, guard: Guard) -> None:
+    """Have ``site`` answer the admin API of ``app``."""
+    install_endpoints(site, guard, admin_endpoints(app, guard))
+
+
+def _get(path: str, view: View, answer: type[Struct], **more: Any) -> Endpoint:
+    return Endpoint(method="GET", path=path, view=view, answer=answer, **more)
+
+
+def _post(path: str, view: View, answer: type[Struct], body: type[Struct], **more: Any) -> Endpoint:
+    return Endpoint(
+        method="POST", path=path, view=view, answer=answer, body=body, access="full", **more
     )
 
 
-def _guard(app: App) -> Callable[[], Any]:
-    async def guard() -> None:
-        if is_api(request.path) and request.path not in OPEN_PATHS:
-            token = app.node.settings.admin_token  # it may change while the server runs
-            check_token(request.headers.get("Authorization", ""), token)
+def _reading(api: AdminApi) -> list[Endpoint]:
+    return [
+        _get("/info", api.info, InfoView),
+        _get("/rooms", api.rooms, RoomsPage, query=RoomsQuery),
+        _get("/rooms/<room:name>", api.room, RoomPage, query=PageQuery),
+        _get("/clients", api.clients, ClientsPage, query=PageQuery),
+        _get("/clients/<client_id>", api.client, ClientView),
+    ]
 
-    return guard
 
-
-def check_token(authorization: str, token: str) -> None:
-    """Return if the header ``authorization`` carries ``token``.
-
-    Raises:
-        ApiError: It does not, or the token is empty.
-    """
-    scheme, _, given = authorization.partition(" ")
-    expected = token.encode()
-    # headers come decoded as Latin-1; their bytes are what was sent
-    same = hmac.compare_digest(given.strip().encode("latin-1", "replace"), expected)
-    if not (same and expected and scheme.lower() == "bearer"):
-        raise ApiError(
-            401,
-            "unauthorized",
-            "Send the admin token of this server as 'Authorization: Bearer <token>'.",
-            {"WWW-Authenticate": 'Bearer realm="rooms"'},
-        )
+def _acting(api: AdminApi) -> list[Endpoint]:
+    client = "/clients/<client_id>"
+    return [
+        _post("/rooms/<room:name>/publish", api.publish, PublishedView, EventOrder, errors=(409,)),
+        _post(f"{client}/send", api.send, SentView, EventOrder),
+        _post(
+            f"{client}/disconnect",
+            api.disconnect,
+            DisconnectedView,
+            DisconnectOrder,
+            needs_body=False,
+        ),
+    ]
 
 
 async def _event_order() -> EventOrder:
-    order = decode(await _json_body(), EventOrder)
+    order = await body(EventOrder)
     check_event(order.event)
     return order
 
 
 async def _disconnect_order() -> DisconnectOrder:
-    order = decode(await _json_body() or b"{}", DisconnectOrder)
+    order = await body(DisconnectOrder, default=b"{}")
     if len(order.reason.encode()) > REASON_BYTES:
         raise ApiError(422, "invalid", f"reason must be at most {REASON_BYTES} bytes long.")
     try:
@@ -213,28 +218,6 @@ async def _disconnect_order() -> DisconnectOrder:
     except ValueError as error:
         raise ApiError(422, "invalid", f"{error}.") from None
     return order
-
-
-async def _json_body() -> bytes:
-    body = cast(bytes, await request.get_data(as_text=False))
-    if body and request.mimetype != "application/json":
-        message = "Send the body as JSON, with the header 'Content-Type: application/json'."
-        raise ApiError(415, "unsupported_media_type", message)
-    return body
-
-
-def decode(body: bytes, kind: type[T]) -> T:
-    """Return the ``kind`` that ``body`` spells in JSON; fields that it does not know are ignored.
-
-    Raises:
-        ApiError: The body is not JSON, or a field is not of its type.
-    """
-    try:
-        return msgspec.json.decode(body.decode(), type=kind)
-    except msgspec.ValidationError as error:
-        raise ApiError(422, "invalid", f"{error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ApiError(400, "malformed", f"The body is not JSON: {error}.") from None
 
 
 def rooms_version() -> str:

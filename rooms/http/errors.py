@@ -19,6 +19,7 @@ log = structlog.get_logger("rooms.http")
 
 _CODES = {
     400: "malformed",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     408: "timeout",
@@ -36,6 +37,26 @@ _MESSAGES = {
 }
 
 
+class Error(msgspec.Struct):
+    """What went wrong.
+
+    Attributes:
+        code: For programs.
+        message: What happened and what to do, for people.
+        retry_after: Seconds after which the same may be asked again.
+    """
+
+    code: str
+    message: str
+    retry_after: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class ErrorView(msgspec.Struct):
+    """The answer to every request that fails."""
+
+    error: Error
+
+
 class ApiError(Exception):
     """Ends a request to the admin API with a status and an error that a program can read.
 
@@ -44,16 +65,26 @@ class ApiError(Exception):
         code: What went wrong, for programs.
         message: What happened and what to do, for people.
         headers: More headers of the answer.
+        retry_after: Seconds after which the same may be asked again.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: dict[str, str] | None = None,
+        *,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
+        self.retry_after = retry_after
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
 
 
 def json_response(
@@ -76,10 +107,12 @@ def install_errors(site: QuartTrio) -> None:
     site.register_error_handler(Exception, _crash)
 
 
-def _answer(status: int, code: str, message: str, headers: dict[str, str]) -> Response:
+def _answer(
+    status: int, code: str, message: str, headers: dict[str, str], retry_after: int | None = None
+) -> Response:
     if is_api(request.path):
-        content = {"error": {"code": code, "message": message}}
-        return json_response(content, status, headers)
+        error = Error(code, message, msgspec.UNSET if retry_after is None else retry_after)
+        return json_response(ErrorView(error), status, headers)
     return Response(f"{status} {message}\n", status, headers, content_type="text/plain")
 
 
@@ -89,7 +122,7 @@ def is_api(path: str) -> bool:
 
 
 async def _api_error(error: ApiError) -> Response:
-    return _answer(error.status, error.code, error.message, error.headers)
+    return _answer(error.status, error.code, error.message, error.headers, error.retry_after)
 
 
 async def _request_error(error: RequestError) -> Response:

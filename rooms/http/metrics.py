@@ -15,7 +15,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from quart import Response, abort, request
 
-from rooms.http.admin import check_token, rooms_version
+from rooms.http.admin import rooms_version
+from rooms.http.guard import Guard
 from rooms.server.app import App
 from rooms.server.counters import METRICS, Counters
 from rooms.server.node import Node
@@ -73,8 +74,9 @@ def _counts(counters: Counters) -> Iterator[Metric]:
 class MetricsPage:
     """Answers scrapes of an application's node, as its settings allow it at the moment."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, guard: Guard) -> None:
         self._app = app
+        self._guard = guard
         self._collector = NodeCollector(app)
 
     async def show(self) -> Response:
@@ -89,7 +91,7 @@ class MetricsPage:
         if settings.metrics == "off":
             abort(404)
         if settings.metrics == "token":
-            check_token(request.headers.get("Authorization", ""), settings.admin_token)
+            self._guard.admit("read")
         encode, content_type = encoder(request.headers.get("Accept", ""))
         response = Response(encode(self._collector), content_type=content_type)
         response.headers["Cache-Control"] = "no-store"

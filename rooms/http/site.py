@@ -8,9 +8,11 @@ from quart import Response, abort
 from quart_trio import QuartTrio
 
 from rooms.config import Settings
-from rooms.http.admin import admin_api
+from rooms.http.admin import install_admin
 from rooms.http.assets import send_asset, web_root
+from rooms.http.cors import install_cors
 from rooms.http.errors import install_errors
+from rooms.http.guard import Guard
 from rooms.http.metrics import MetricsPage
 from rooms.http.pages import add_pages
 from rooms.server.app import App
@@ -64,8 +66,10 @@ def create_site(
     site.config["MAX_CONTENT_LENGTH"] = settings.message_bytes + ENVELOPE_BYTES
     site.url_map.merge_slashes = False  # a room's name may hold any number of them
     install_errors(site)
-    site.register_blueprint(admin_api(site, app))
-    page = MetricsPage(app)
+    install_cors(site, app)
+    guard = Guard(app)
+    install_admin(site, app, guard)
+    page = MetricsPage(app, guard)
     site.add_url_rule("/metrics", view_func=page.show, provide_automatic_options=False)
     _add_assets(site, web or web_root(), chat=chat)
     add_pages(site, app.http)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from quart import request
 
+from rooms.core.admin_tokens import Role
 from rooms.errors import Forced
-from rooms.http.errors import ApiError
+from rooms.protocol.commands import Position
+from rooms.protocol.names import NAME_BYTES
 from rooms.server.client import Client
 from rooms.server.rooms import RoomHandle
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 class EventOrder(msgspec.Struct):
     """An event to publish or to send."""
 
-    event: str
+    event: Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_BYTES)]
     payload: Any = None
 
 
@@ -42,11 +43,16 @@ class UserView(msgspec.Struct):
 
 
 class RoomView(msgspec.Struct):
-    """A room in a list."""
+    """A room in a list.
+
+    Attributes:
+        count: How many users are in it.
+        position: Of its last publication; null if it keeps none.
+    """
 
     name: str
     count: int
-    position: Any
+    position: Position | None
 
 
 class ClientView(msgspec.Struct):
@@ -65,6 +71,109 @@ class ClientView(msgspec.Struct):
     connected_at: float
     latency_ms: float | None
     waiting_bytes: int
+
+
+class PageQuery(msgspec.Struct):
+    """Which page of a list is asked for.
+
+    Attributes:
+        limit: The most that it is to hold.
+        after: The last of the page before.
+    """
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_PAGE)] = PAGE
+    after: str | None = None
+
+
+class RoomsQuery(PageQuery):
+    """Which rooms are asked for.
+
+    Attributes:
+        filter: By the rules of MQTT.
+    """
+
+    filter: str = "#"
+
+
+class StatusView(msgspec.Struct):
+    """How a server is."""
+
+    status: str
+
+
+class InfoView(msgspec.Struct):
+    """What runs here.
+
+    Attributes:
+        started_at: Seconds since 1970.
+        uptime: Seconds.
+        lag: Seconds by which the event loop is late.
+    """
+
+    name: str
+    version: str
+    python: str
+    started_at: float
+    uptime: float
+    rooms: int
+    clients: int
+    connections: int
+    lag: float
+
+
+class RoomsPage(msgspec.Struct):
+    """Rooms by name, and the name to ask for the next page after."""
+
+    rooms: list[RoomView]
+    next: str | None
+
+
+class RoomPage(RoomView):
+    """A room, a page of its members, and the id to ask for the next page after."""
+
+    members: list[ClientView]
+    next: str | None
+
+
+class ClientsPage(msgspec.Struct):
+    """Clients by id, and the id to ask for the next page after."""
+
+    clients: list[ClientView]
+    next: str | None
+
+
+class PublishedView(msgspec.Struct):
+    """Where a publication is in its room."""
+
+    position: Position | None
+
+
+class SentView(msgspec.Struct):
+    """Whom an event was sent to."""
+
+    client: str
+
+
+class DisconnectedView(msgspec.Struct):
+    """Whose connection was ended, and how."""
+
+    client: str
+    code: int
+    reason: str
+
+
+class SessionView(msgspec.Struct):
+    """Who is signed in.
+
+    Attributes:
+        name: Of the token.
+        role: What it allows.
+        expires_at: Seconds since 1970 after which one must sign in again; null for a token.
+    """
+
+    name: str
+    role: Role
+    expires_at: float | None
 
 
 def room_view(room: RoomHandle) -> RoomView:
@@ -93,26 +202,22 @@ def client_order(client_id: str) -> tuple[int, str]:
 
 
 def page_of(
-    items: Iterable[T], name: Callable[[T], str], order: Callable[[str], Any] = str
+    query: PageQuery,
+    items: Iterable[T],
+    name: Callable[[T], str],
+    order: Callable[[str], Any] = str,
 ) -> tuple[list[T], str | None]:
-    """Return the page that the request asks for, and the name to ask for the next page after.
+    """Return the page that ``query`` asks for, and the name to ask for the next page after.
 
     Args:
         items: All of them, in any order.
         name: The unique name of an item.
         order: Sort key of the names.
     """
-    limit, after = _limit(), request.args.get("after")
+    limit, after = query.limit, query.after
     if after is not None:
         start = order(after)
         items = (item for item in items if order(name(item)) > start)
     found = heapq.nsmallest(limit + 1, items, key=lambda item: order(name(item)))
     more = len(found) > limit
     return found[:limit], name(found[limit - 1]) if more else None
-
-
-def _limit() -> int:
-    text = request.args.get("limit", str(PAGE))
-    if text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= LONGEST_PAGE:
-        return int(text)
-    raise ApiError(422, "invalid", f"limit must be a number from 1 to {LONGEST_PAGE}.")

@@ -101,11 +101,15 @@ def account_name(host: str) -> str | None:
     that nobody has named in `trusted_proxies` is not to be taken for one greedy client.
     """
     address = parse_address(host)
-    if address is None or address.is_loopback:
-        return None
+    return None if address is None or address.is_loopback else network_of(host)
+
+
+def network_of(host: str) -> str:
+    """Return what one client has of addresses: one of IPv4, or a /64 network of IPv6."""
+    address = parse_address(host)
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), _NETWORK_BITS), strict=False))
-    return str(address)
+    return host if address is None else str(address)
 
 
 def _check_rate(account: Account, now: float) -> None:

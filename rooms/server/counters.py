@@ -17,6 +17,7 @@ METRICS: dict[str, Metric] = {
     "disconnects": Metric("Connections that ended.", ("code",)),
     "request_errors": Metric("Commands that were answered by an error.", ("code",)),
     "refusals": Metric("Connections refused before they were accepted.", ("reason",)),
+    "admin_refusals": Metric("Requests to the admin API that were refused.", ("reason",)),
     "slow_consumers": Metric("Clients that did not read in time.", ("policy", "rooms")),
     "dropped_messages": Metric("Messages that slow clients did not get.", ("policy", "rooms")),
     "rate_limited": Metric("Messages refused because they came too fast.", ("limit",)),

@@ -15,8 +15,8 @@ from msgspec import UNSET
 
 from rooms.core.history import page_offsets
 from rooms.errors import RequestError
-from rooms.http.admin import decode
 from rooms.http.errors import ApiError
+from rooms.http.requests import decode
 from rooms.http.views import DisconnectOrder, EventOrder
 from rooms.protocol.commands import (
     Command,

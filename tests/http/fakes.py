@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,9 @@ from quart.typing import TestClientProtocol
 from rooms.config import Settings
 from rooms.http.site import create_site
 from rooms.protocol.commands import Position, User
+from rooms.protocol.origin import Origins
 from rooms.server.app import App
+from rooms.server.counters import Counters
 from rooms.server.pages import Pages
 
 TOKEN = "a token that opens"
@@ -66,9 +69,13 @@ class FakeLag:
 
 
 class FakeAdmission:
-    """How many connections there are said to be."""
+    """How many connections there are said to be, and whose word and pages are believed."""
 
     connections = 3
+
+    def __init__(self) -> None:
+        self.proxies: Container[str] = ()
+        self.cors = Origins()
 
 
 class FakeNode:
@@ -82,6 +89,7 @@ class FakeNode:
         self.broker = FakeBroker()
         self.lag = FakeLag()
         self.admission = FakeAdmission()
+        self.counters = Counters()
 
 
 class FakeApp:
