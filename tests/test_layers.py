@@ -11,6 +11,8 @@ from scripts.measure import python_files
 
 ROOT = Path(__file__).parent.parent / "rooms"
 
+TEMPLATES = ROOT / "templates"  # what `rooms new` copies: somebody else's code to be
+
 PURE = {"protocol", "core"}
 
 # What each layer may import, apart from itself.
@@ -98,7 +100,7 @@ def parse(path: Path) -> ast.Module:
 
 def every_file() -> list[Path]:
     """All files of the package."""
-    return python_files(ROOT)
+    return [path for path in python_files(ROOT) if TEMPLATES not in path.parents]
 
 
 def pure_files() -> list[Path]:

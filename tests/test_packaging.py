@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
+
+from rooms.cli.new import TEMPLATES
 
 pytestmark = pytest.mark.packaging
 
@@ -60,6 +63,13 @@ def install(wheel: Path, folder: Path) -> Path:
     return python
 
 
+def install_more(python: Path, *packages: str | Path) -> None:
+    """Install into that environment, building without one of pip's own."""
+    pinned = ("-c", CONSTRAINTS) if CONSTRAINTS.exists() else ()
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--no-compile")
+    run(*pip, *pinned, "--no-build-isolation", *packages, cwd=python.parent)
+
+
 def own_environment() -> dict[str, str]:
     """The environment without what could lead back into the checkout or change settings."""
     return {
@@ -87,13 +97,13 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install(build_wheel(folder), folder)
 
 
-@pytest.fixture(scope="module")
-def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The installed server, started somewhere else."""
-    command = (python.parent / "rooms", "serve", "--port", "0")
+@contextmanager
+def serving(python: Path, folder: Path, *arguments: str) -> Iterator[Running]:
+    """The installed server, started in a folder."""
+    command: list[str | Path] = [python.parent / "rooms", "serve", "--port", "0", *arguments]
     with subprocess.Popen(
         command,
-        cwd=tmp_path_factory.mktemp("elsewhere"),
+        cwd=folder,
         env=own_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -103,6 +113,13 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
             yield Running(process, wait_for_url(process))
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="module")
+def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The installed server, started somewhere else."""
+    with serving(python, tmp_path_factory.mktemp("elsewhere")) as running:
+        yield running
 
 
 def test_the_package_is_not_the_one_of_the_checkout(python: Path, tmp_path: Path) -> None:
@@ -140,3 +157,20 @@ def test_a_websocket_is_accepted(server: Running) -> None:
 def test_sigterm_ends_the_server_cleanly(server: Running) -> None:
     server.process.terminate()
     assert server.process.wait(STOP_SECONDS) == 0
+
+
+def test_new_projects_install_pass_their_tests_and_serve_their_page(
+    python: Path, tmp_path: Path
+) -> None:
+    install_more(python, "hatchling", "pytest", "pytest-trio")
+    for template in TEMPLATES:
+        run(python.parent / "rooms", "new", template, "--template", template, cwd=tmp_path)
+        project = tmp_path / template
+        install_more(python, "--no-deps", "--target", tmp_path / f"{template}-installed", project)
+        assert (tmp_path / f"{template}-installed/app.py").exists()
+        run(python, "-m", "pytest", "-q", cwd=project)
+        with serving(python, project, "app:app") as running:
+            page = httpx.get(running.url.join("/"), trust_env=False)
+            assert f"<h1>{template}</h1>" in page.text
+            for name in ("page.js", "page.css", "static/rooms.js"):
+                assert httpx.get(running.url.join(name), trust_env=False).status_code == 200
