@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,54 +9,16 @@ import trio
 from trio.testing import MockClock
 
 from rooms import Access, App, Context, Event, RequestError, RoomsError, User
-from rooms.core.grants import ACTIONS, Action, parse_grants
-from rooms.core.identity import Identity
+from rooms.core.grants import ACTIONS, Action
 from rooms.errors import InvalidFilter
-from rooms.server.guard import identify
 from rooms.testing import MemoryServer, TestClient, in_memory
-
-ROOM = "team/1"
-
-COMMANDS: dict[str, dict[str, Any]] = {
-    "join": {"type": "join", "room": ROOM},
-    "publish": {"type": "event", "event": "say", "room": ROOM, "payload": {"n": 1}},
-    "subscribe": {"type": "subscribe", "filter": ROOM},
-    "presence": {"type": "presence", "room": ROOM},
-    "history": {"type": "history", "room": ROOM},
-}
+from tests.server.rules import COMMANDS, ROOM, app_with, code_of, grant
 
 
 class Say(Event):
     """What a handler may want to read."""
 
     text: str
-
-
-def app_with(rules: Mapping[Action, bool | None], room: str = "team/+", slow: bool = False) -> App:
-    """Return an app whose rules answer as listed, plain or asynchronous."""
-    app = App(relay=True, guests=True)
-    for action, answer in rules.items():
-        if slow:
-
-            @app.authorize(action, room=room)
-            async def later(access: Access, answer: bool | None = answer) -> bool | None:
-                await trio.lowlevel.checkpoint()
-                return answer
-        else:
-            app.authorize(action, room=room)(lambda access, answer=answer: answer)
-    return app
-
-
-async def code_of(client: TestClient, **command: Any) -> str:
-    """Return the code of a command's error, or that there was none."""
-    reply = await client.request(**command)
-    return "allowed" if reply["type"] == "reply" else str(reply["code"])
-
-
-def grant(server: MemoryServer, client: TestClient, claim: object) -> None:
-    """Have a connection sign in with a token that says what it may do."""
-    session = server.node.sessions[client.id]
-    identify(session, Identity(user=User("ana"), grants=parse_grants(claim)))
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["plain", "asynchronous"])

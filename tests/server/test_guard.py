@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,42 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from rooms import Access, App
+from rooms import App
 from rooms.core.grants import ACTIONS, Action
 from rooms.protocol.topics import parse_filter
 from rooms.server.guard import RECHECK_SECONDS
 from rooms.testing import MemoryServer, TestClient, in_memory
-from tests.server.test_authorize import COMMANDS, ROOM, app_with, code_of, grant
-
-LEFT = {"type": "left", "room": ROOM, "reason": "forbidden"}
-
-
-class Doors:
-    """A rule that can change its mind, at once or after a while."""
-
-    def __init__(self, app: App, slow: bool) -> None:
-        self.open = True
-        self.seconds = 0.0
-        rule: Callable[[Access], Any] = self.ask_later if slow else self.ask
-        app.authorize(*ACTIONS, room="team/#")(rule)
-
-    def ask(self, access: Access) -> bool:
-        """Answer at once."""
-        return self.open
-
-    async def ask_later(self, access: Access) -> bool:
-        """Answer after a while, by what held at first."""
-        answer = self.open
-        with trio.move_on_after(self.seconds):
-            await trio.sleep_forever()
-        return answer
-
-
-def app_with_doors(slow: bool) -> tuple[App, Doors]:
-    """Return an app in whose team rooms everything is allowed as long as the doors are open."""
-    app = App(relay=True, guests=True)
-    return app, Doors(app, slow)
-
+from tests.server.rules import (
+    COMMANDS,
+    FORBIDDEN_FILTERS,
+    LEFT,
+    ROOM,
+    TRICKS,
+    app_with,
+    app_with_doors,
+    code_of,
+    grant,
+)
 
 both = pytest.mark.parametrize("slow", [False, True], ids=["plain", "asynchronous"])
 
@@ -165,9 +144,6 @@ async def test_rights_that_change_while_they_are_asked_about_are_asked_about_aga
         assert trio.current_time() == pytest.approx(10)
 
 
-FORBIDDEN_FILTERS = ["#", "+/1", "team/#", "team/+", "+/+", "team/1", "team/1/#", "+/#"]
-
-
 @pytest.mark.parametrize("text", FORBIDDEN_FILTERS)
 @pytest.mark.parametrize("action", ["join", "subscribe"])
 async def test_no_filter_reaches_a_room_that_one_may_not_join(text: str, action: Action) -> None:
@@ -214,39 +190,6 @@ async def test_nobody_learns_whether_a_forbidden_room_exists(action: Action, slo
         somebody_there = await client.request(**COMMANDS[action])
         assert nobody_there["code"] == "forbidden"
         assert {**nobody_there, "id": 0} == {**somebody_there, "id": 0}
-
-
-TRICKS = [
-    "Team/1",
-    "TEAM/1",
-    "team/\uff11",
-    "\uff54eam/1",
-    "team/./1",
-    "team/1/../2",
-    "../team/1",
-    "/team/1",
-    "team//1",
-    "team/1/",
-    "team%2F1",
-    "team%2f1",
-    "team/%31",
-    "team/1 ",
-    " team/1",
-    "team/1\u200b",
-    "te\u200dam/1",
-    "\ufeffteam/1",
-    "team\u2044" + "1",
-    "team\u2215" + "1",
-    "team\\1",
-    "team/1\u0000",
-    "team/1\n",
-    "te\u00adam/1",
-    "tea\u0301m/1",
-    "te\u0430m/1",
-    "team/\u0661",
-    "team/1\ufe0f",
-    "team/1\u3164",
-]
 
 
 @pytest.mark.parametrize("name", TRICKS, ids=ascii)
