@@ -24,6 +24,7 @@ CATCH_ALL = {
     "server/gate.py": "an application's authenticator may raise anything, which lets nobody in",
     "server/listen.py": "what one connection raises reaches no other",
     "server/tasks.py": "what a task of a handler raises ends with it",
+    "server/revalidation.py": "an application's function may raise anything, which ends nobody",
     "server/session.py": "the ladder: every error becomes an answer or the end of one session",
     "server/guard.py": "a rule may raise anything, and then nobody may stay because of it",
     "http/connection.py": "what one connection raises reaches no other",

@@ -16,7 +16,7 @@ from rooms.errors import RoomsError
 from rooms.protocol.dialects import Dialects, find_dialects
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.names import check_event
-from rooms.server.auth import Authenticator, AuthFunction, OwnCheck, authenticators
+from rooms.server.auth import Authenticator
 from rooms.server.authorize import RuleFunction, Rules, make_rule
 from rooms.server.client import Client
 from rooms.server.context import Context
@@ -25,6 +25,7 @@ from rooms.server.node import Node
 from rooms.server.options import Options, room_options
 from rooms.server.pages import Pages
 from rooms.server.rooms import RoomHandle
+from rooms.server.signins import SignIns
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=RuleFunction)
@@ -39,7 +40,7 @@ class NotRunning(RoomsError):
     """Rooms and clients exist only while the application is being served."""
 
 
-class App:
+class App(SignIns):
     """Events, handlers and rooms.  Two apps in one process share nothing.
 
     Args:
@@ -67,7 +68,7 @@ class App:
     ) -> None:
         self.relay = relay
         self.guests = guests
-        self.auth = authenticators(auth)
+        super().__init__(auth)
         self._dialects = find_dialects(dialects)
         self.handlers = Handlers()
         self.lifecycle: dict[str, list[Handler]] = {hook: [] for hook in HOOKS}
@@ -106,15 +107,6 @@ class App:
     def middleware(self, function: Middleware) -> Middleware:
         """Register a function around every event: ``await call_next(ctx)`` goes on."""
         self.middlewares.append(function)
-        return function
-
-    def authenticate(self, function: AuthFunction) -> AuthFunction:
-        """Register a function that says who a client is: it gets the `Credentials`.
-
-        It returns a `User` or an `Identity`, or None to refuse the client, or raises `Refused`
-        to say why; it may be asynchronous.  It is asked after the authenticators of ``auth``.
-        """
-        self.auth.append(OwnCheck(function))
         return function
 
     def authorize(self, *actions: Action, room: str) -> Callable[[R], R]:
@@ -208,7 +200,7 @@ class App:
             self.rules.add(rule)
         self.middlewares += other.middlewares
         self.http.include(other.http)
-        self.auth += other.auth
+        self._include_auth(other)
         self._lifespans += other._lifespans
 
     def find_error_handler(self, error: Exception) -> ErrorHandler | None:

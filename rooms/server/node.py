@@ -28,6 +28,7 @@ from rooms.server.heartbeat import Heartbeat
 from rooms.server.lag import Lag
 from rooms.server.names import Names
 from rooms.server.refusals import Refusals
+from rooms.server.revalidation import Revalidator
 from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
 from rooms.server.users import Users
@@ -124,6 +125,8 @@ class Node:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.flusher.run)
                 nursery.start_soon(self.timers.run)
+                if self.app.revalidation is not None:
+                    nursery.start_soon(Revalidator(self, self.app.revalidation).run)
                 if self.poller is not None:
                     nursery.start_soon(self.poller.run, self.flusher)
 

@@ -1,0 +1,98 @@
+"""The part of an application that is about who its clients are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from rooms.server.auth import Authenticator, AuthFunction, OwnCheck, authenticators
+from rooms.server.endings import end_sessions, revoke
+from rooms.server.node import Node
+from rooms.server.revalidation import Revalidate, Revalidation
+
+
+class SignIns(ABC):
+    """Says who gets in, for how long, and ends it; every `App` is one.
+
+    Attributes:
+        auth: Who is asked, in that order.
+        revalidation: What is asked again and again of those who are in, if anything.
+    """
+
+    def __init__(self, auth: Authenticator | Sequence[Authenticator] | None) -> None:
+        self.auth = authenticators(auth)
+        self.revalidation: Revalidation | None = None
+
+    @property
+    @abstractmethod
+    def node(self) -> Node:
+        """The live state."""
+
+    def authenticate(self, function: AuthFunction) -> AuthFunction:
+        """Register a function that says who a client is: it gets the `Credentials`.
+
+        It returns a `User` or an `Identity`, or None to refuse the client, or raises `Refused`
+        to say why; it may be asynchronous.  It is asked after the authenticators of ``auth``.
+        """
+        self.auth.append(OwnCheck(function))
+        return function
+
+    def revalidate(self, seconds: float = 60.0) -> Callable[[Revalidate], Revalidate]:
+        """Register a function that is asked about each signed-in client, once in ``seconds``.
+
+        It gets the `Client` and may be asynchronous; if it returns False or raises `Refused` the
+        connection is ended with 3500.  An answer that fails or does not come changes nothing.
+
+        Raises:
+            ValueError: There is one already, or ``seconds`` is not positive.
+        """
+        if not seconds > 0:
+            raise ValueError("seconds must be positive")
+
+        def register(function: Revalidate) -> Revalidate:
+            if self.revalidation is not None:
+                raise ValueError("there is a function that revalidates already")
+            self.revalidation = Revalidation(function, seconds)
+            return function
+
+        return register
+
+    def revoke(
+        self,
+        *,
+        user: str | None = None,
+        token_id: str | None = None,
+        expires_at: float | None = None,
+    ) -> int:
+        """End the connections of a token or a user, with 3500, and refuse their tokens from now on.
+
+        Of a user those tokens are refused that say by ``iat`` that they were issued up to now, and
+        those that the connections have signed in with; a newer one is welcome.
+
+        Args:
+            user: By id.
+            token_id: As in `Identity.token_id`, for a JWT its ``jti``.
+            expires_at: Seconds since 1970 up to which that is remembered; if not given,
+                ``revocation_seconds`` from now, or until the tokens end where that is known.
+
+        Returns:
+            How many connections were ended.
+
+        Raises:
+            ValueError: Neither is given.
+        """
+        if user is None and token_id is None:
+            raise ValueError("give a user, or a token_id")
+        return revoke(self.node, user=user, token_id=token_id, expires_at=expires_at)
+
+    def logout(self, user: str) -> int:
+        """End all connections of a user, with 3503; return how many there were.
+
+        Tokens and cookies that the user still has are good for new connections: take them away,
+        or see `revoke`.
+        """
+        return end_sessions(self.node, user=user)
+
+    def _include_auth(self, other: SignIns) -> None:
+        self.auth += other.auth
+        self.revalidation = self.revalidation or other.revalidation
