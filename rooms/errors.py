@@ -251,7 +251,7 @@ class Lost(Disconnect):
 
 
 class HandlerFailed(Disconnect):
-    """The application failed while the connection was being set up."""
+    """The application failed to handle the connection."""
 
     close_code = 1011
     default_reason = "internal error"

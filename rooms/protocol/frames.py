@@ -33,9 +33,31 @@ def server_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     return _pack_64_bits(FIN | opcode, 127, size) + payload
 
 
+def frame(payload: bytes, opcode: int, *, fin: bool = True, key: bytes = b"") -> bytes:
+    """Return one frame as either side sends it, whole message or fragment.
+
+    Args:
+        fin: Whether the message ends with it.
+        key: Four random bytes that mask a client's frame (section 5.3); a server has none.
+    """
+    size, first, mask_bit = len(payload), (FIN if fin else 0) | opcode, 0x80 if key else 0
+    if size < 126:
+        header = bytes((first, mask_bit | size))
+    elif size < 65536:
+        header = _pack_16_bits(first, mask_bit | 126, size)
+    else:
+        header = _pack_64_bits(first, mask_bit | 127, size)
+    return b"".join((header, key, unmask(payload, key) if key else payload))
+
+
+def close_payload(code: int, reason: str = "") -> bytes:
+    """Return what a Close frame holds; the reason is cut to what fits (section 5.5.1)."""
+    return struct.pack("!H", code) + shorten(reason).encode()
+
+
 def close_frame(code: int, reason: str = "") -> bytes:
     """Return a Close frame; the reason is cut to what fits (RFC 6455, sections 5.5 and 5.5.1)."""
-    return server_frame(struct.pack("!H", code) + shorten(reason).encode(), CLOSE)
+    return server_frame(close_payload(code, reason), CLOSE)
 
 
 def shorten(reason: str) -> str:
@@ -53,6 +75,12 @@ def plain_unmask(payload: bytes, key: bytes, /) -> bytes:
     return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(
         size, "little"
     )
+
+
+def rotate_key(key: bytes, size: int) -> bytes:
+    """Return the masking key for what follows ``size`` bytes in the same frame."""
+    shift = size % 4
+    return key[shift:] + key[:shift]
 
 
 def fastest_unmask() -> Callable[[bytes, bytes], bytes]:

@@ -115,7 +115,8 @@ class Outbox:
     async def drained(self) -> None:
         """Wait until nothing waits any more, or nothing can be written any more."""
         while self._backlog is not None and not self.broken:
-            self._drained = trio.Event()
+            if self._drained is None or self._drained.is_set():
+                self._drained = trio.Event()  # one for all who wait
             await self._drained.wait()
 
     def progress(self) -> int | None:

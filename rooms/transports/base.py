@@ -103,6 +103,42 @@ class FrameWriter(Protocol):
         ...
 
 
+class DrainingWriter(FrameWriter, Protocol):
+    """A writer that says when all is written; an outbox."""
+
+    broken: bool
+    """Whether nothing can be written any more."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much has not been written yet."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until everything is written, or nothing can be any more."""
+        ...
+
+
+class Owner(Protocol):
+    """Is told by an endpoint what arrives.  The calls never raise."""
+
+    def read(self, size: int) -> None:
+        """Take note of bytes that were read."""
+        ...
+
+    async def pace(self) -> None:
+        """Return when more may be read."""
+        ...
+
+    def ponged(self, payload: bytes) -> None:
+        """Take note of a pong."""
+        ...
+
+    def ended(self, reason: Disconnect) -> None:
+        """Take note that nothing more can be received."""
+        ...
+
+
 class Link(ABC):
     """The bytes of one connection."""
 
