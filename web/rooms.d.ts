@@ -192,6 +192,14 @@ export interface RequestOptions {
 export interface JoinOptions {
   /** A position of before: what was published since is delivered first. */
   since?: Position;
+  /**
+   * A room token that your server has made, or a function that is asked for one before each join.
+   *
+   * A token of a member that is about to expire is replaced by `client.command({type: "join",
+   * room, token})`. What the function throws ends the membership, as a refusal does, unless it is a
+   * `RoomsError` with the code "unavailable": then it is asked again.
+   */
+  token?: string | ((room: string) => string | Promise<string>);
 }
 
 export interface SendOptions extends RequestOptions {
@@ -219,7 +227,7 @@ export class Client {
   /** The room of that name, joined or not: add listeners first, then `join()`. */
   room(name: string): Room;
   /** Join the room of that name, now or as soon as there is a connection. */
-  join(name: string): Promise<Room>;
+  join(name: string, options?: JoinOptions): Promise<Room>;
   /**
    * Hear the live events of all rooms that `filter` names, joined or not.
    *

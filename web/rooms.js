@@ -122,8 +122,8 @@ export class Client {
   }
 
   /** Join the room of that name, now or as soon as there is a connection. */
-  async join(name) {
-    await this.room(name).join();
+  async join(name, options) {
+    await this.room(name).join(options);
     return this.room(name);
   }
 

@@ -70,11 +70,13 @@ class Join(CommandBase, frozen=True, tag="join", kw_only=True):
     Attributes:
         since: The last position that the client has seen of the room.
         must_recover: Do not join if what was missed cannot be told in full.
+        token: Allows that room, and only that, to a client that may not join otherwise.
     """
 
     room: str
     since: Position | None = None
     must_recover: bool = False
+    token: str = ""
 
 
 class Leave(CommandBase, frozen=True, tag="leave", kw_only=True):

@@ -40,6 +40,7 @@ from rooms.protocol.foreign import ForeignEvent, Said, Tell
 from rooms.protocol.names import check_event
 from rooms.protocol.topics import parse_filter
 from rooms.server import dispatch, guard, membership, signin
+from rooms.server.passes import check_token
 from rooms.server.presence import first_users
 from rooms.server.recovery import UNREADABLE, Recovery, pages, recover, recover_now
 
@@ -62,6 +63,8 @@ async def perform(session: Session, command: Said) -> None:
 
 
 def _join_now(session: Session, command: Join) -> bool:
+    if command.token:
+        return False
     session.pace.check_join()
     membership.check_join(session, command.room)
     recovery = None
@@ -81,6 +84,18 @@ def _join_now(session: Session, command: Join) -> bool:
 async def _join(session: Session, command: Join) -> None:
     session.pace.check_join()
     membership.check_join(session, command.room)
+    if not command.token:
+        await _enter(session, command)
+        return
+    shown = await check_token(session, command.room, command.token)
+    with guard.showing(session, command.room, shown):
+        if command.room not in session.rooms:
+            await _enter(session, command)
+        elif command.id is not None:
+            session.say(Reply(id=command.id, room=command.room))
+
+
+async def _enter(session: Session, command: Join) -> None:
     turn = guard.turn_of(session)
     await guard.permit(session, "join", command.room)
     room = await membership.open_room(session, command.room)

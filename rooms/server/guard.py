@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,7 @@ from rooms.protocol.names import check_room
 from rooms.protocol.topics import Filter, parse_filter
 from rooms.server import membership
 from rooms.server.authorize import Access, Answer, Rule, filter_access, room_access
+from rooms.server.passes import Pass, Passes
 
 if TYPE_CHECKING:
     from rooms.server.session import Session
@@ -38,11 +40,12 @@ class Guard:
             then had to wait, has to be asked for again.
     """
 
-    __slots__ = ("_checking", "_session", "turn")
+    __slots__ = ("_checking", "_passes", "_session", "turn")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._checking = False
+        self._passes: Passes | None = None
         self.turn = 0
 
     def permit_now(self, access: Access) -> None:
@@ -79,6 +82,17 @@ class Guard:
         except RequestError:
             return False
         return True
+
+    def show_pass(self, room: str, shown: Pass) -> None:
+        """Let a room token count in its room, until it expires or the room is left."""
+        if self._passes is None:
+            self._passes = Passes(self._session.start_soon, self.recheck)
+        self._passes.add(room, shown)
+
+    def drop_pass(self, room: str) -> None:
+        """Forget the token for a room; there need not be one."""
+        if self._passes is not None:
+            self._passes.drop(room)
 
     def recheck(self) -> None:
         """Take the client out of every room, and off every filter, that it may not have any more.
@@ -132,12 +146,14 @@ class Guard:
         if not isinstance(error, RequestError):
             log.error("rule failed", client=session.id, exc_info=error)
             error = Internal()
+        expired = self._passes is not None and access.room in self._passes.expired
+        reason = "token_expired" if expired else error.code
         if access.action == "subscribe" and access.filter in session.filters:
             membership.unfollow(session, session.filters[access.filter])
-            session.say(Left(filter=access.filter, reason=error.code))
+            session.say(Left(filter=access.filter, reason=reason))
         elif access.action == "join" and access.room in session.rooms:
             membership.leave(session, access.room)
-            session.say(Left(room=access.room, reason=error.code))
+            session.say(Left(room=access.room, reason=reason))
 
     def _concerning(self, access: Access) -> list[Rule]:
         """Return the rules that what is asked for falls under.
@@ -161,12 +177,15 @@ class Guard:
 
     def _granted(self, access: Access) -> bool:
         """Whether a token allows that."""
+        room, passes = access.room, self._passes
+        if passes is not None and room is not None and passes.allow(access.action, room):
+            return True
         identity = self._session.identity
         if identity is None or identity.grants is None:
             return False
         if access.filter is not None:
             return identity.grants.cover(access.action, parse_filter(access.filter))
-        return access.room is not None and identity.grants.allow(access.action, access.room)
+        return room is not None and identity.grants.allow(access.action, room)
 
 
 def guard_of(session: Session) -> Guard | None:
@@ -183,6 +202,19 @@ def identify(session: Session, identity: Identity) -> None:
         session.guard = guard_of(session)
     if session.guard is not None:
         session.guard.recheck()
+
+
+@contextmanager
+def showing(session: Session, room: str, shown: Pass) -> Iterator[None]:
+    """Let a room token count while the block runs, and after it as long as the room is not left."""
+    if session.guard is None:
+        session.guard = Guard(session)
+    session.guard.show_pass(room, shown)
+    try:
+        yield
+    finally:
+        if room not in session.rooms:
+            session.guard.drop_pass(room)
 
 
 def permit_now(session: Session, action: Action, room: str) -> None:

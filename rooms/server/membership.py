@@ -88,6 +88,8 @@ def leave(session: Session, name: str) -> None:
     room = session.rooms.pop(name)
     session.node.hub.leave(room, session, session.user_key)
     session.node.release_room(room)
+    if session.guard is not None:
+        session.guard.drop_pass(name)
 
 
 async def follow(session: Session, rooms: Filter) -> None:

@@ -96,7 +96,7 @@ async def sign_in(session: Session, command: Auth) -> None:
     if gate is None or not command.token:
         raise Unauthorized("Send a `token`: this server takes no sign-in by name.")
     try:
-        identity = await _identify(session, gate, command.token)
+        identity = await identify(session, gate, command.token)
         _become(session, identity)
     except Unauthorized as error:
         session.failed_sign_ins += 1
@@ -123,7 +123,7 @@ def sign_out(session: Session) -> None:
         session.node.expiries.remove(session)
 
 
-async def _identify(session: Session, gate: Gate, token: str) -> Identity:
+async def identify(session: Session, gate: Gate, token: str) -> Identity:
     """Ask whose token it is, for as long as the settings allow.
 
     Raises:

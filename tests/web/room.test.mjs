@@ -375,3 +375,47 @@ test("who was taken out may ask to be let in again", async () => {
   await joining;
   assert.equal(lobby.joined, true);
 });
+
+// Room tokens
+
+test("a room token goes along with every join", async () => {
+  await server.greet();
+  client.join("team/1", { token: "t1" });
+  assert.equal(server.last.token, "t1");
+  await server.admit();
+  await reconnect();
+  assert.equal(server.last.token, "t1");
+});
+
+test("a function is asked for a new room token before each join", async () => {
+  let count = 0;
+  await server.greet();
+  client.join("team/1", { token: async (room) => `${room} ${++count}` });
+  await settled();
+  assert.equal(server.last.token, "team/1 1");
+  await server.admit();
+  await reconnect();
+  assert.equal(server.last.token, "team/1 2");
+  assert.equal(server.received.length, 1);
+});
+
+test("a room token that comes too late is not used", async () => {
+  const answers = [];
+  await server.greet();
+  client.join("team/1", { token: () => new Promise((resolve) => answers.push(resolve)) });
+  await reconnect();
+  answers[0]("late");
+  await settled();
+  assert.deepEqual(server.received, []);
+  answers[1]("new");
+  await settled();
+  assert.equal(server.last.token, "new");
+});
+
+test("a room token that cannot be had is a refusal", async () => {
+  await server.greet();
+  const failing = () => {
+    throw new Error("no token");
+  };
+  await assert.rejects(client.join("team/1", { token: failing }), { message: "no token" });
+});

@@ -16,6 +16,8 @@ export class Room {
 
   #client;
   #membership = null; // {promise, resolve, reject} while this client wants to be a member
+  #token; // a room token, or what makes one
+  #connection = 0; // counts those that are gone
   #asked = false; // whether this connection has sent a join
   #entered = false; // whether the server has let us in since `join`
   #rejoin = null; // the timer until the next join after one that was refused for the moment
@@ -76,10 +78,15 @@ export class Room {
     return this.#notices.add("left", listener);
   }
 
-  /** Become a member, and again after each reconnect until `leave`; `since` a position if given. */
-  join({ since } = {}) {
+  /**
+   * Become a member, and again after each reconnect until `leave`; `since` a position if given.
+   *
+   * `token` is a room token, or a function that is asked for one each time.
+   */
+  join({ since, token } = {}) {
     if (!this.#membership) {
       this.#membership = deferred();
+      this.#token = token;
       this.position = since ?? this.position;
       if (this.#client.state === "open") this.connected();
     }
@@ -125,15 +132,13 @@ export class Room {
     const membership = this.#membership;
     if (!membership || this.#asked) return;
     this.#asked = true;
-    const frame = { type: "join", room: this.name, since: this.position ?? undefined };
-    this.#client.ask(frame, {
-      resolve: (reply) => membership === this.#membership && this.#enter(reply),
-      reject: (error) => membership === this.#membership && this.#failed(error),
-    });
+    if (typeof this.#token === "function") this.#fetchToken(membership, this.#connection);
+    else this.#askToJoin(membership, this.#token);
   }
 
   /** @internal The client has no connection. */
   disconnected() {
+    this.#connection += 1;
     this.joined = this.#asked = this.#catchingUp = false;
     this.#dropped = null;
     this.#client.options.timers.clearTimeout(this.#rejoin);
@@ -158,6 +163,24 @@ export class Room {
     else if (frame.type === "missed") this.#catchUp(frame);
     else if (frame.type === "presence") this.#changed(frame);
     else if (frame.type === "dropped") this.#lost(frame);
+  }
+
+  #askToJoin(membership, token) {
+    const frame = { type: "join", room: this.name, since: this.position ?? undefined, token };
+    this.#client.ask(frame, {
+      resolve: (reply) => membership === this.#membership && this.#enter(reply),
+      reject: (error) => membership === this.#membership && this.#failed(error),
+    });
+  }
+
+  async #fetchToken(membership, connection) {
+    const current = () => membership === this.#membership && connection === this.#connection;
+    try {
+      const token = await Promise.resolve(this.name).then(this.#token);
+      if (current()) this.#askToJoin(membership, token);
+    } catch (error) {
+      if (current()) this.#failed(error);
+    }
   }
 
   /** The server has taken us out. */
