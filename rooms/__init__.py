@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from rooms.server.context import Context, Event
     from rooms.server.cookies import SignedCookie
     from rooms.server.rooms import Delivered, RoomHandle
+    from rooms.server.tokens.verifier import JWT
     from rooms.serving import Server, serve
 
 __all__ = [
+    "JWT",
     "Access",
     "Anonymous",
     "App",
@@ -60,6 +62,7 @@ _HOMES = {
     "rooms.server.context": ("Context", "Event"),
     "rooms.server.cookies": ("SignedCookie",),
     "rooms.server.rooms": ("Delivered", "RoomHandle"),
+    "rooms.server.tokens.verifier": ("JWT",),
     "rooms.serving": ("Server", "serve"),
 }
 

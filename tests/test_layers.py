@@ -42,6 +42,8 @@ CONFINED = {
     "hypercorn": "http/",
     "prometheus_client": "http/",
     "itsdangerous": "server/cookies.py",
+    "jwt": "server/tokens/",
+    "cryptography": "server/tokens/",
 }
 
 # A pure module gets time, randomness and ids as arguments, and never waits.
