@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 from msgspec import Raw
 
+from rooms.brokers.peers import Peers
 from rooms.core.history import NOTHING, Page, Retention
 from rooms.protocol.commands import Origin, Position, Publication
 from rooms.protocol.topics import Filter
@@ -59,6 +60,14 @@ class Broker(ABC):
         """Why publications fail for the moment and what to do, or None while they do not.
 
         Shown by the admin API's readiness: nothing in it is secret.
+        """
+        return None
+
+    @property
+    def peers(self) -> Peers | None:
+        """What the nodes share beside publications; None where there is one node only.
+
+        It can be opened while the broker is.
         """
         return None
 
