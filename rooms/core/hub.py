@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import UNSET, Raw
 
@@ -20,6 +21,18 @@ PRESENCE_USERS = 100
 """The most users that one frame names; counts are exact whatever the number."""
 
 
+class Sharing(Protocol):
+    """Tells other nodes who is in the rooms of this one."""
+
+    def put(self, room: str, client: str, user: str, details: Raw | None) -> None:
+        """Note a connection, or what is told of it now."""
+        ...
+
+    def drop(self, room: str, client: str) -> None:
+        """Note that a connection is gone; it need not have been there."""
+        ...
+
+
 class Hub:
     """The rooms that somebody here is in.  Plain ``def`` only: no call is seen half done.
 
@@ -29,6 +42,9 @@ class Hub:
     Args:
         presence: Says of what the members of a room are told.
         slow: Says what happens to a room's messages for those who do not read them.
+
+    Attributes:
+        sharing: Is told of every connection, where there are other nodes.
     """
 
     def __init__(
@@ -40,6 +56,7 @@ class Hub:
         self.tick = tick
         self._presence = presence
         self._slow = slow
+        self.sharing: Sharing | None = None
         self.rooms: dict[str, Room] = {}
         self.changed_rosters: dict[Room, None] = {}
         self._followers: FilterTree[dict[Member, None]] = FilterTree()
@@ -72,8 +89,12 @@ class Hub:
         if member in room:
             raise AlreadyJoined(f"This connection is in {room.name!r} already.")
         self.tick.join(room, member)
-        room.roster.add(user, member.id, details)
+        replaced = room.roster.add(user, member.id, details)
         self._note_roster(room)
+        if self.sharing is not None:
+            self.sharing.put(room.name, member.id, user, details)
+            if replaced is not None:
+                self.sharing.drop(room.name, replaced)
 
     def leave(self, room: Room, member: Member, user: str) -> None:
         """Undo `join`.
@@ -86,6 +107,8 @@ class Hub:
         self.tick.leave(room, member)
         room.roster.remove(user, member.id)
         self._note_roster(room)
+        if self.sharing is not None:
+            self.sharing.drop(room.name, member.id)
 
     def lose(self, room: Room, member: Member, user: str) -> None:
         """As `leave`, but the others think that it is still there, until `forget`."""
@@ -96,10 +119,31 @@ class Hub:
         """Tell the others that a member is gone who was lost, if its user has not come back."""
         if room.roster.forget(user, member_id):
             self._note_roster(room)
+        if self.sharing is not None:
+            self.sharing.drop(room.name, member_id)
 
     def set_details(self, room: Room, member: Member, user: str, details: Raw | None) -> None:
         """Change what is told of a member beside its id; None is nothing."""
         room.roster.set_details(user, member.id, details)
+        self._note_roster(room)
+        if self.sharing is not None:
+            self.sharing.put(room.name, member.id, user, details)
+
+    def join_elsewhere(self, room: Room, client: str, user: str, details: Raw | None) -> None:
+        """Note a connection of another node."""
+        replaced = room.roster.add(user, client, details)
+        self._note_roster(room)
+        if replaced is not None and self.sharing is not None:
+            self.sharing.drop(room.name, replaced)
+
+    def leave_elsewhere(self, room: Room, client: str, user: str) -> None:
+        """Undo `join_elsewhere`."""
+        room.roster.remove(user, client)
+        self._note_roster(room)
+
+    def change_elsewhere(self, room: Room, client: str, user: str, details: Raw | None) -> None:
+        """Change what is told of a connection of another node."""
+        room.roster.set_details(user, client, details)
         self._note_roster(room)
 
     def listen(self, room: Room, listener: Listener) -> None:

@@ -102,21 +102,34 @@ class Roster:
         return self._mode == "off"
 
     @property
+    def lingers(self) -> bool:
+        """Whether there is a connection that is lost and may come back."""
+        return bool(self._lingering)
+
+    @property
     def changed(self) -> bool:
         """Whether there may be something to tell."""
         return bool(self._changes)
 
-    def add(self, user: str, client: str, details: Raw | None = None) -> None:
-        """Note one more connection of ``user``, or one that takes a lingering one's place."""
+    def add(self, user: str, client: str, details: Raw | None = None) -> str | None:
+        """Note one more connection of ``user``, or one that takes a lingering one's place.
+
+        Returns:
+            The one whose place it takes, if it takes one's.
+        """
         self._note(user)
         clients = self._users.get(user)
+        replaced = None
         if clients is None:
             insort(self._names, user)
             self._users[user] = (client,)
+        elif user in self._lingering:
+            replaced = self._replace(clients, user, client)
         else:
-            self._users[user] = self._with(clients, user, client)
+            self._users[user] = (*clients, client)
         if details is not None:
             self._details[client] = details
+        return replaced
 
     def remove(self, user: str, client: str) -> None:
         """Note that a connection of ``user`` is gone."""
@@ -210,15 +223,14 @@ class Roster:
         """Whether a user is, or would be, on the first page."""
         return not page.more or user <= self._names[len(page.users) - 1]
 
-    def _with(self, clients: tuple[str, ...], user: str, client: str) -> tuple[str, ...]:
-        """Return a user's connections with one more, in the place of one that lingers."""
-        if user not in self._lingering:
-            return (*clients, client)
+    def _replace(self, clients: tuple[str, ...], user: str, client: str) -> str:
+        """Put a connection in the place of one that lingers, and return that one."""
         lost = self._lingering[user][0]
         self._stop_lingering(user, lost)
         self._details.pop(lost, None)
         place = clients.index(lost)
-        return (*clients[:place], client, *clients[place + 1 :])
+        self._users[user] = (*clients[:place], client, *clients[place + 1 :])
+        return lost
 
     def _stop_lingering(self, user: str, client: str) -> None:
         lost = self._lingering[user]

@@ -101,5 +101,5 @@ class Room:
 
     @property
     def empty(self) -> bool:
-        """Whether nobody would notice if the room were gone."""
-        return not self.members and not self.listeners and not self.roster
+        """Whether nobody here would notice if the room were gone."""
+        return not self.members and not self.listeners and not self.roster.lingers
