@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from msgspec import Struct
@@ -41,6 +40,7 @@ from rooms.protocol.names import check_event, check_room
 from rooms.protocol.topics import parse_filter
 from rooms.server.app import App, NotRunning
 from rooms.server.client import Client
+from rooms.server.version import rooms_version
 
 REASON_BYTES = 123
 
@@ -218,11 +218,3 @@ async def _disconnect_order() -> DisconnectOrder:
     except ValueError as error:
         raise ApiError(422, "invalid", f"{error}.") from None
     return order
-
-
-def rooms_version() -> str:
-    """Return the version of this package that is installed."""
-    try:
-        return version("rooms")
-    except PackageNotFoundError:
-        return "0"

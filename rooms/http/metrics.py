@@ -15,12 +15,12 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from quart import Response, abort, request
 
-from rooms.http.admin import rooms_version
 from rooms.http.guard import Guard
 from rooms.server.app import App
 from rooms.server.counters import METRICS, Counters
 from rooms.server.node import Node
 from rooms.server.readings import READINGS, Load, Reading, load_of
+from rooms.server.version import rooms_version
 
 PREFIX = "rooms_"
 

@@ -17,7 +17,7 @@ LIFECYCLE = frozenset({"connected", "disconnected", "error", "joined", "left"})
 # Keys with a meaning of their own in JavaScript objects; clients use names as keys.
 _TREACHEROUS = frozenset({"__proto__", "constructor", "prototype"})
 
-_CLIENT_ID = re.compile(r"c\d+", re.IGNORECASE)
+_CLIENT_ID = re.compile(r"c\d+(-[0-9a-f]+)?", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)

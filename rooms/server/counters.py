@@ -20,6 +20,8 @@ METRICS: dict[str, Metric] = {
     "admin_refusals": Metric("Requests to the admin API that were refused.", ("reason",)),
     "slow_consumers": Metric("Clients that did not read in time.", ("policy", "rooms")),
     "dropped_messages": Metric("Messages that slow clients did not get.", ("policy", "rooms")),
+    "ignored_messages": Metric("Messages of other nodes that were ignored.", ("reason",)),
+    "unanswered_questions": Metric("Questions that another node did not answer in time."),
     "rate_limited": Metric("Messages refused because they came too fast.", ("limit",)),
 }
 """Everything that can be counted; the documentation and `/metrics` are made from it."""

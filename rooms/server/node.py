@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import secrets
+import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -17,8 +20,10 @@ from rooms.core.history import Retention
 from rooms.core.hub import Hub
 from rooms.core.room import NOWHERE, Room
 from rooms.core.tick import Tick
+from rooms.protocol.bus import NodeInfo
 from rooms.server.admission import Admission
 from rooms.server.client import Client
+from rooms.server.cluster import Cluster
 from rooms.server.counters import Counters
 from rooms.server.expiries import Expiries
 from rooms.server.flusher import Flusher
@@ -32,6 +37,7 @@ from rooms.server.revalidation import Revalidator
 from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
 from rooms.server.users import Users
+from rooms.server.version import rooms_version
 from rooms.transports.poller import Poller
 
 if TYPE_CHECKING:
@@ -44,7 +50,9 @@ class Node:
 
     Attributes:
         sessions: Of all open connections, by the client's id.
-        life: A new one at each start, for names that must not mean anything after a restart.
+        life: A new one at each start, for names that must not mean anything after a restart; the
+            node's id among others.
+        cluster: The other nodes, if the broker connects several.
         received: Messages that came from connections that have ended.
         received_bytes: Bytes that came from them.
         gate: Says who clients are; None if everybody gets in.
@@ -78,9 +86,12 @@ class Node:
         self.received_bytes = 0
         self.draining = False
         self.life = secrets.token_hex(4)
+        self.started_at = time.time()
         self._numbers = count(1)
         self._opening: dict[str, trio.Event] = {}  # rooms that the broker is being told of
         self._idle = trio.lowlevel.ParkingLot()
+        peers = self.broker.peers
+        self.cluster = None if peers is None else Cluster(self, peers)
 
     @property
     def clients(self) -> dict[str, Client]:
@@ -93,13 +104,28 @@ class Node:
         """Whether new clients had better go elsewhere: those who are here have to wait already."""
         return self.lag.seconds > self.settings.lag_seconds
 
+    @property
+    def info(self) -> NodeInfo:
+        """What this node tells of itself."""
+        return NodeInfo(
+            id=self.life,
+            version=rooms_version(),
+            started_at=self.started_at,
+            host=platform.node(),
+            pid=os.getpid(),
+            clients=len(self.sessions),
+            lag=round(self.lag.seconds, 4),
+            told=0 if self.cluster is None else self.cluster.told,
+        )
+
     def retention(self, room: str) -> Retention:
         """Return how much of ``room`` is to be kept."""
         return self.app.options.retention(room, self.settings)
 
     def next_client_id(self) -> str:
-        """Return an id that no client of this node has had."""
-        return f"c{next(self._numbers)}"
+        """Return an id that no client has had: of this node or, with others, of any."""
+        number = f"c{next(self._numbers)}"
+        return number if self.cluster is None else f"{number}-{self.life}"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -116,8 +142,14 @@ class Node:
             finally:
                 working.cancel()
 
-    def _connected(self) -> AbstractAsyncContextManager[None]:
-        return self.broker.open(self.hub.deliver, self.retention)
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        async with self.broker.open(self.hub.deliver, self.retention):
+            if self.cluster is None:
+                yield
+            else:
+                async with self.cluster.running():
+                    yield
 
     async def _work(self, working: trio.CancelScope) -> None:
         """Do what all connections need; a cancelled block still needs it for its goodbyes."""
@@ -153,6 +185,8 @@ class Node:
             raise trio.WouldBlock
         room = self.hub.rooms.get(name)
         if room is None:
+            if self.cluster is not None:
+                raise trio.WouldBlock
             room = self.hub.open_room(name, self.broker.subscribe_nowait(name))
         return room
 
@@ -175,6 +209,8 @@ class Node:
         known = False
         try:
             room.settle(await self.broker.subscribe(name))
+            if self.cluster is not None:
+                await self.cluster.neighbours.open_room(name)
             known = True
         finally:
             del self._opening[name]
@@ -187,3 +223,5 @@ class Node:
         """Forget ``room``, and have the broker forget it, if nobody is in it."""
         if self.hub.release(room):
             self.broker.unsubscribe(room.name)
+            if self.cluster is not None:
+                self.cluster.neighbours.close_room(room.name)

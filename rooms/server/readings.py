@@ -169,6 +169,10 @@ READINGS: dict[str, Reading] = {
         "1 while publications can be stored, else 0.",
         lambda node, load: node.broker.problem is None,
     ),
+    "nodes": Reading(
+        "Nodes that are alive, this one included.",
+        lambda node, load: 1 if node.cluster is None else 1 + len(node.cluster.known),
+    ),
     "draining": Reading(
         "1 while the server is stopping, else 0.",
         lambda node, load: node.draining,

@@ -111,6 +111,7 @@ async def test_a_node_without_clients_reads_zero() -> None:
     async with App().running() as node:
         readings = {name: read(node, name) for name in READINGS}
         assert readings.pop("broker_healthy") == 1
+        assert readings.pop("nodes") == 1
         assert readings.pop("tasks") > 0
         assert readings.pop("connections_limit") > 0
         readings.pop("lag_seconds")  # is of the machine

@@ -1,0 +1,268 @@
+"""One of several nodes: its lease, what it hears of the others and what it tells them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+import trio
+from msgspec import Raw
+
+from rooms.brokers.peers import KEEP_SECONDS, RENEW_SECONDS, Peers
+from rooms.errors import ConfigError, RoomsError, Unavailable
+from rooms.protocol.bus import (
+    Announced,
+    Answer,
+    Ask,
+    BadMessage,
+    Gone,
+    Message,
+    Question,
+    RoomsChanged,
+    SendAll,
+    decode,
+    encode,
+)
+from rooms.server.asking import Answers, Asking
+from rooms.server.neighbours import Neighbour, Neighbours
+from rooms.server.questions import ANSWERS
+from rooms.server.shares import Shares
+
+if TYPE_CHECKING:
+    from rooms.server.node import Node
+
+FLUSH_SECONDS = 0.02
+"""How long changes are collected, once some were written."""
+
+LOOK_SECONDS = 0.05
+"""How long after there is a reason to look at the list of nodes it is looked at."""
+
+RETRY_SECONDS = 1.0
+"""How long to wait before something that was not available is tried again."""
+
+LEAVE_SECONDS = 2.0
+"""How long a node that ends may take to tell that."""
+
+WAITING_QUESTIONS = 100
+"""Questions of other nodes that wait to be answered; then more are not."""
+
+log = structlog.get_logger("rooms")
+
+
+class Cluster:
+    """This node among the others that its broker connects.
+
+    Attributes:
+        id: Of this node: new at each start.
+        neighbours: The other nodes.
+    """
+
+    def __init__(self, node: Node, peers: Peers) -> None:
+        self.id = node.life
+        self._node = node
+        self._peers = peers
+        self._shares = Shares(self.id, peers)
+        self._asking = Asking(self.id, peers)
+        self.neighbours = Neighbours(self.id, node.hub, peers, self._look_soon)
+        self._look = trio.Event()
+        self._gone: dict[str, None] = {}
+        self._warned: set[str] = set()
+        self._questions, self._asked = trio.open_memory_channel[tuple[str, Ask]](WAITING_QUESTIONS)
+        node.hub.sharing = self._shares
+
+    @property
+    def told(self) -> int:
+        """How much of what this node holds the others have been told."""
+        return self._shares.told
+
+    @property
+    def known(self) -> dict[str, Neighbour]:
+        """The other nodes that are alive, by id."""
+        return self.neighbours.known
+
+    # What the rest of the server does.
+
+    async def ask(self, question: Question, nodes: list[str] | None = None) -> Answers:
+        """Ask some of the other nodes, or all; ``silent`` are those that did not answer in time."""
+        asked = list(self.known) if nodes is None else nodes
+        answers = await self._asking.ask(question, asked)
+        if answers.silent:
+            self._node.counters.add("unanswered_questions", amount=len(answers.silent))
+            log.warning("nodes did not answer", nodes=answers.silent)
+        return answers
+
+    async def tell_all(self, message: Message) -> None:
+        """Tell all other nodes something.
+
+        Raises:
+            Unavailable: It could not be told.
+        """
+        await self._peers.tell(encode(self.id, message))
+
+    # Its life.
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be one of the nodes while the block runs.
+
+        Raises:
+            ConfigError: The others cannot be reached.
+        """
+        async with self._peers.open(self.id, self._hear, self.neighbours.read_all):
+            try:
+                await self._join()
+            except Unavailable as error:
+                raise ConfigError(f"The other nodes cannot be reached: {error}") from None
+            async with trio.open_nursery() as nursery:
+                working = trio.CancelScope(shield=True)
+                nursery.start_soon(self._work, working)
+                try:
+                    yield
+                finally:
+                    working.cancel()
+                    with trio.move_on_after(LEAVE_SECONDS, shield=True):
+                        await self._leave()
+
+    async def _work(self, working: trio.CancelScope) -> None:
+        """Do all that goes on; a cancelled server still needs it for its goodbyes."""
+        with working:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._renew_forever)
+                nursery.start_soon(self._flush_forever)
+                nursery.start_soon(self._keep_forever)
+                nursery.start_soon(self._answer_forever)
+
+    async def _join(self) -> None:
+        """Be listed, once all that this node holds can be read."""
+        self._shares.write_anew()
+        await self._shares.flush()
+        listed = await self._peers.join(msgspec.json.encode(self._node.info))
+        await self.tell_all(Announced(self._shares.told))
+        await self.neighbours.see(listed)
+
+    async def _leave(self) -> None:
+        try:
+            await self._shares.flush()
+            await self._peers.leave()
+            await self.tell_all(Gone())
+        except Unavailable as error:
+            log.warning("the other nodes could not be told of the end", problem=error.message)
+
+    async def _renew_forever(self) -> None:
+        seconds: float = RENEW_SECONDS
+        while True:
+            with trio.move_on_after(seconds):
+                await self._look.wait()
+            self._look = trio.Event()
+            await trio.sleep(LOOK_SECONDS)
+            try:
+                await self._drop_gone()
+                await self._renew()
+                seconds = RENEW_SECONDS
+            except Unavailable:
+                seconds = RETRY_SECONDS
+
+    async def _drop_gone(self) -> None:
+        while self._gone:
+            node, _ = self._gone.popitem()
+            await self.neighbours.drop(node)
+
+    async def _renew(self) -> None:
+        listed = None
+        if not self._shares.lost:
+            listed = await self._peers.renew(msgspec.json.encode(self._node.info))
+        if listed is not None:
+            await self.neighbours.see(listed)
+            return
+        log.warning("the lease was lost: telling the other nodes everything anew")
+        self.neighbours.be_patient()
+        self.neighbours.read_all()
+        await self._join()
+
+    async def _flush_forever(self) -> None:
+        while True:
+            await self._shares.waiting.wait()
+            try:
+                await self._shares.flush()
+                await trio.sleep(FLUSH_SECONDS)
+            except Unavailable:
+                await trio.sleep(RETRY_SECONDS)
+
+    async def _keep_forever(self) -> None:
+        seconds: float = KEEP_SECONDS
+        while True:
+            await trio.sleep(seconds)
+            try:
+                await self._shares.keep()
+                seconds = KEEP_SECONDS
+            except Unavailable:
+                seconds = RETRY_SECONDS
+
+    # What it hears.
+
+    def _hear(self, data: bytes) -> None:
+        """Take one message; what is not ours is counted and ignored."""
+        try:
+            node, message = decode(data)
+        except BadMessage as error:
+            self._node.counters.add("ignored_messages", error.reason)
+            if error.reason not in self._warned:
+                self._warned.add(error.reason)
+                log.warning("a message of another node is ignored", reason=error.reason)
+            return
+        if node != self.id:
+            HEARD[type(message)](self, node, message)
+
+    def _hear_announced(self, node: str, message: Announced) -> None:
+        self.neighbours.hear_announced(node, message.told)
+
+    def _hear_gone(self, node: str, message: Gone) -> None:
+        self._gone[node] = None
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        self._look.set()
+
+    def _hear_changes(self, node: str, message: RoomsChanged) -> None:
+        self.neighbours.hear(node, message)
+
+    def _hear_send_all(self, node: str, message: SendAll) -> None:
+        for session in tuple(self._node.sessions.values()):
+            session.push(message.event, message.payload)
+
+    def _hear_question(self, node: str, message: Ask) -> None:
+        try:
+            self._questions.send_nowait((node, message))
+        except trio.WouldBlock:
+            self._node.counters.add("ignored_messages", "busy")
+
+    def _hear_answer(self, node: str, message: Answer) -> None:
+        self._asking.hear(node, message)
+
+    async def _answer_forever(self) -> None:
+        async for node, ask in self._asked:
+            try:
+                await self._peers.tell(self._answer(ask), node)
+            except Unavailable:
+                continue  # whoever asked waits no longer than for a deadline
+
+    def _answer(self, ask: Ask) -> bytes:
+        try:
+            content = ANSWERS[type(ask.question)](self._node, ask.question)
+            return encode(self.id, Answer(ask.id, Raw(msgspec.json.encode(content))))
+        except (RoomsError, ValueError) as error:
+            return encode(self.id, Answer(ask.id, problem=str(error)))
+
+
+HEARD: dict[type[Message], Callable[[Cluster, str, Any], None]] = {
+    Announced: Cluster._hear_announced,
+    Answer: Cluster._hear_answer,
+    Ask: Cluster._hear_question,
+    Gone: Cluster._hear_gone,
+    RoomsChanged: Cluster._hear_changes,
+    SendAll: Cluster._hear_send_all,
+}
+"""What is done with each kind of message."""
