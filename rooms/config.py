@@ -47,6 +47,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     admin_token_file: str = ""
     admin_tokens: tuple[str, ...] = ()
     admin_tokens_file: str = ""
+    admin_bind: str = ""
     admin_session_seconds: Seconds = 43200
     metrics: MetricsAccess = "token"
     log_level: LogLevel = "info"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
 from rooms.brokers.embedded import open_engine
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
 from rooms.server.admin_settings import with_admin_tokens
+from rooms.server.admin_socket import UNIX, open_admin_socket
+from rooms.server.admission import Admission
 from rooms.server.app import App
 from rooms.server.door import Door
 from rooms.server.drain import Drain
@@ -25,6 +29,28 @@ from rooms.server.tls import tls_context
 
 if TYPE_CHECKING:
     from rooms.http.server import HttpServer
+    from rooms.http.site import Part
+
+
+ADMIN_CONNECTIONS = 64
+"""Most connections to an admin port; there are descriptors for them beside those of clients."""
+
+ADMIN_GRACE = 1.0
+"""Seconds for what admins have under way when the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPort:
+    """Where admins are answered if not on the port of all others."""
+
+    listener: Listener
+    admission: Admission
+
+    def configure(self, settings: Settings, tls: ssl.SSLContext | None) -> None:
+        """Have ``settings`` hold for new connections."""
+        self.admission.configure(admin_limits(settings))
+        if self.listener.tls is not None:
+            self.listener.tls = tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +65,7 @@ class Server:
     listener: Listener
     host: str
     _drain: Drain
+    _admin: AdminPort | None = None
 
     @property
     def settings(self) -> Settings:
@@ -49,6 +76,17 @@ class Server:
     def port(self) -> int:
         """The port that it listens on."""
         return self.listener.port
+
+    @property
+    def admin_url(self) -> str:
+        """Where the admin API is, or ``unix:`` and the path of its socket."""
+        where = self.settings.admin_bind
+        if self._admin is None:
+            return self.url
+        if where.startswith(UNIX):
+            return where
+        host = where.rpartition(":")[0].strip("[]") or "127.0.0.1"
+        return url_of(self.settings, host, self._admin.listener.port)
 
     @property
     def url(self) -> str:
@@ -80,6 +118,8 @@ class Server:
         tls = tls_context(settings)
         self.node.admission.configure(settings)
         self.listener.tls = tls
+        if self._admin is not None:
+            self._admin.configure(settings, tls)
         self.node.settings = settings
         return changes
 
@@ -107,14 +147,19 @@ async def serve(
     inherited = sock is not None
     sock = sock or open_socket(settings.host, settings.port, shared=settings.reuse_port)
     host = sock.getsockname()[0] if inherited else settings.host
-    with sock:
+    with sock, open_admin_socket(settings) as admin_sock:
         async with AsyncExitStack() as stack:
             url = await stack.enter_async_context(open_engine(settings.broker))
             broker = make_broker(url, settings.broker_seconds)
             node = await stack.enter_async_context(app.running(settings, broker))
+            admin: AdminPort | None = None
+            if admin_sock is not None:
+                admin = await stack.enter_async_context(_admin_port(app, node, admin_sock, tls))
             pages: HttpServer | None = None
             if settings.http:
-                pages = await stack.enter_async_context(_pages(app, node, chat_page))
+                part: Part = "all" if admin is None else "public"
+                site = _pages(app, node, tls=settings.tls, part=part, chat=chat_page)
+                pages = await stack.enter_async_context(site)
             door = Door(node, None if pages is None else pages.handle)
             listener = Listener(door, sock, tls, inherited=inherited)
             drain = Drain(
@@ -126,21 +171,51 @@ async def serve(
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(listener.run)
             try:
-                yield Server(node, listener, host, drain)
+                yield Server(node, listener, host, drain, admin)
             finally:
                 await drain.end()
                 nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def _pages(app: App, node: Node, chat_page: bool) -> AsyncIterator[HttpServer]:
+async def _pages(
+    app: App, node: Node, *, tls: bool, part: Part, chat: bool = False
+) -> AsyncIterator[HttpServer]:
     from rooms.http.server import open_http
     from rooms.http.site import create_site
 
     settings = node.settings
-    site = create_site(app, settings, chat=chat_page)
-    async with open_http(site, tls=settings.tls, grace=settings.grace_seconds) as server:
+    site = create_site(app, settings, chat=chat, part=part)
+    async with open_http(site, tls=tls, grace=settings.grace_seconds) as server:
         yield server
+
+
+@asynccontextmanager
+async def _admin_port(
+    app: App, node: Node, sock: socket.socket, tls: ssl.SSLContext | None
+) -> AsyncIterator[AdminPort]:
+    """Answer admins, and them alone, where the setting `admin_bind` says, while the block runs."""
+    admission = Admission(admin_limits(node.settings), node.refusals)
+    tls = None if node.settings.admin_bind.startswith(UNIX) else tls
+    async with (
+        _pages(app, node, tls=tls is not None, part="admin") as pages,
+        trio.open_nursery() as nursery,
+    ):
+        door = Door(node, pages.handle, admission=admission, websockets=False)
+        port = AdminPort(Listener(door, sock, tls), admission)
+        nursery.start_soon(port.listener.run)
+        try:
+            yield port
+        finally:
+            port.listener.stop()
+            with trio.move_on_after(2 * ADMIN_GRACE, shield=True):
+                await pages.stop(ADMIN_GRACE)
+            nursery.cancel_scope.cancel()
+
+
+def admin_limits(settings: Settings) -> Settings:
+    """Return the settings by which admins get in: they do when the server is full of clients."""
+    return msgspec.structs.replace(settings, connections=ADMIN_CONNECTIONS)
 
 
 def url_of(settings: Settings, host: str, port: int) -> str:

@@ -36,6 +36,7 @@ HELP = {
     "admin_token_file": "File that holds the admin token.",
     "admin_tokens": "More such tokens, as `rooms admin-token` prints them, by commas.",
     "admin_tokens_file": "File with one of them a line.",
+    "admin_bind": "Have the admin API and /metrics there alone: ADDRESS:PORT or unix:PATH.",
     "admin_session_seconds": "Time for which a sign-in to the admin pages lasts.",
     "metrics": "Who may read /metrics: token (who has the admin token), open (anybody) or off.",
     "log_level": "Least level that is logged: debug, info, warning or error.",
@@ -234,5 +235,7 @@ def _announce(server: Server, loaded: Loaded, chat_page: bool) -> None:
     click.echo(f"Rooms {what} on {server.url}  (Ctrl-C stops it)")
     if not loaded.settings.http:
         return
+    if loaded.settings.admin_bind:
+        click.echo(f"Admin API on {server.admin_url}")
     if server.settings.admin_token and not has_admin_tokens(loaded.settings):
         click.echo(f"Admin API token, made for this run: {server.settings.admin_token}")

@@ -168,6 +168,11 @@ def install_admin(site: QuartTrio, app: App, guard: Guard) -> None:
     install_endpoints(site, guard, admin_endpoints(app, guard))
 
 
+def install_public(site: QuartTrio, app: App, guard: Guard) -> None:
+    """Have ``site`` answer what anybody may ask, and nothing else of the API."""
+    install_endpoints(site, guard, public_endpoints(AdminApi(app)), otherwise="open")
+
+
 def _get(path: str, view: View, answer: type[Struct], **more: Any) -> Endpoint:
     return Endpoint(method="GET", path=path, view=view, answer=answer, **more)
 

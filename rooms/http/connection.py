@@ -9,6 +9,7 @@ request is plain HTTP/1.
 from __future__ import annotations
 
 import math
+import socket
 from typing import Any, cast
 
 import h11
@@ -20,6 +21,9 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
+
+from rooms.protocol.proxy import Endpoint, parse_endpoint
+from rooms.server.listen import UNIX_PEER
 
 WRITE_SECONDS = 30.0
 """How long a peer may take to read one piece of an answer."""
@@ -105,6 +109,29 @@ class Http1Server(TCPServer):
             await super().protocol_send(event)
 
 
+class PeerSocket:
+    """A connection's socket as far as Hypercorn asks for it: only for addresses.
+
+    The peer's is the one that a proxy has told by the PROXY protocol, if one has.  The peer of a
+    Unix socket is called ``unix``.
+    """
+
+    family = socket.AF_INET  # says how many parts an address has: host and port, of IPv6 too
+
+    def __init__(self, inner: trio.socket.SocketType, remote: str) -> None:
+        self._inner = inner
+        self._remote = parse_endpoint(remote) or Endpoint(remote)
+
+    def getpeername(self) -> Endpoint:
+        """Return the peer's address."""
+        return self._remote
+
+    def getsockname(self) -> Endpoint:
+        """Return our own."""
+        name = self._inner.getsockname()
+        return Endpoint(*name[:2]) if isinstance(name, tuple) else Endpoint(UNIX_PEER)
+
+
 class HttpStream(trio.abc.Stream):
     """A connection's stream as Hypercorn sees it.
 
@@ -120,9 +147,11 @@ class HttpStream(trio.abc.Stream):
         self._writing = trio.CancelScope()
 
     @property
-    def socket(self) -> trio.socket.SocketType:
+    def socket(self) -> trio.socket.SocketType | PeerSocket:
         """Where Hypercorn reads the addresses of both ends."""
-        return cast(trio.socket.SocketType, cast(Any, self.inner).socket)
+        inner = cast(Any, self.inner)
+        remote = getattr(inner, "remote", "")
+        return PeerSocket(inner.socket, remote) if remote else inner.socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send ``data`` before the deadline, or raise `trio.BrokenResourceError` for good."""

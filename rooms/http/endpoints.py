@@ -65,8 +65,14 @@ class RoomName(BaseConverter):
     weight = 300
 
 
-def install_endpoints(site: QuartTrio, guard: Guard, endpoints: Iterable[Endpoint]) -> None:
-    """Have ``site`` answer the endpoints for whom ``guard`` admits, and nobody else below /api."""
+def install_endpoints(
+    site: QuartTrio, guard: Guard, endpoints: Iterable[Endpoint], otherwise: Access = "read"
+) -> None:
+    """Have ``site`` answer the endpoints for whom ``guard`` admits, and nobody else below /api.
+
+    Args:
+        otherwise: What it takes to be told that there is nothing.
+    """
     site.url_map.converters["room"] = RoomName
     blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=API_PREFIX)
     access: dict[str, Access] = {}
@@ -85,8 +91,8 @@ def install_endpoints(site: QuartTrio, guard: Guard, endpoints: Iterable[Endpoin
     async def admit() -> None:
         if not is_api(request.path) or request.path in open_paths:
             return
-        wanted = access.get(request.endpoint or "", "read")
-        guard.admit("read" if request.method == "OPTIONS" else wanted)
+        wanted = access.get(request.endpoint or "", otherwise)
+        guard.admit("read" if wanted == "full" and request.method == "OPTIONS" else wanted)
 
     site.before_request(admit)
     site.after_request(guard.note)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from quart import Response, abort
 from quart_trio import QuartTrio
 
 from rooms.config import Settings
-from rooms.http.admin import install_admin
+from rooms.http.admin import install_admin, install_public
 from rooms.http.assets import send_asset, web_root
 from rooms.http.cors import install_cors
 from rooms.http.errors import install_errors
@@ -16,6 +17,8 @@ from rooms.http.guard import Guard
 from rooms.http.metrics import MetricsPage
 from rooms.http.pages import add_pages
 from rooms.server.app import App
+
+Part = Literal["all", "public", "admin"]
 
 CHAT_FOLDER = "chat/"
 CHAT_PAGE = "chat/index.html"
@@ -52,6 +55,7 @@ def create_site(
     settings: Settings,
     *,
     chat: bool = False,
+    part: Part = "all",
     web: Path | None = None,
 ) -> QuartTrio:
     """Return the site of ``app`` as an ASGI application.
@@ -60,6 +64,7 @@ def create_site(
         app: The rooms that the admin API shows and acts on.
         settings: How large requests may be.
         chat: Whether ``/`` is the built-in chat; without it there is no page.
+        part: All of it, or what is for the public, or what is for admins.
         web: The folder of what browsers load; the package's own if not given.
     """
     site = QuartTrio(__name__, static_folder=None)
@@ -68,11 +73,15 @@ def create_site(
     install_errors(site)
     install_cors(site, app)
     guard = Guard(app)
-    install_admin(site, app, guard)
-    page = MetricsPage(app, guard)
-    site.add_url_rule("/metrics", view_func=page.show, provide_automatic_options=False)
-    _add_assets(site, web or web_root(), chat=chat)
-    add_pages(site, app.http)
+    if part == "public":
+        install_public(site, app, guard)
+    else:
+        install_admin(site, app, guard)
+        page = MetricsPage(app, guard)
+        site.add_url_rule("/metrics", view_func=page.show, provide_automatic_options=False)
+    _add_assets(site, web or web_root(), chat=chat and part != "admin")
+    if part != "admin":
+        add_pages(site, app.http)
     site.after_request(_secure)
     return site
 

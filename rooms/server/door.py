@@ -24,7 +24,7 @@ from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
 from rooms.protocol.origin import Site, same_origin, site_of
 from rooms.protocol.proxy import BadProxyHeader, client_behind, parse_proxy_header
-from rooms.server.admission import Visit
+from rooms.server.admission import Admission, Visit
 from rooms.server.connection import Accepted, serve_websocket
 from rooms.server.node import Node
 from rooms.transports.base import Handshake, Link
@@ -49,15 +49,25 @@ class Door:
     Args:
         serve_http: Gets each stream whose first request is not a WebSocket's; it replays that
             request.  Without it such requests are answered 404.
+        admission: As below; the node's if not given.
+        websockets: Whether there are any behind this door.
 
     Attributes:
         admission: Says who gets to the door at all.
     """
 
-    def __init__(self, node: Node, serve_http: ServeHttp | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        serve_http: ServeHttp | None = None,
+        *,
+        admission: Admission | None = None,
+        websockets: bool = True,
+    ) -> None:
         self._node = node
         self._serve_http = serve_http
-        self.admission = node.admission
+        self._websockets = websockets
+        self.admission = admission or node.admission
 
     def serve_socket(self, connection: socket.socket, visit: Visit) -> Awaitable[None]:
         """Serve a connected, non-blocking socket; closing it is its owner's."""
@@ -91,7 +101,7 @@ class Door:
             if isinstance(opened, Accepted):
                 await serve_websocket(self._node, opened)
             elif opened is not None and self._serve_http is not None:
-                await self._serve_http(ReplayStream(open_stream(), opened))
+                await self._serve_http(ReplayStream(open_stream(), opened, visit.remote))
         finally:
             await _close(link)
 
@@ -125,7 +135,7 @@ class Door:
             raise visit.refusal
         raw, extra = await self._read_head(link, data)
         head = parse_head(raw, self._node.settings.headers_per_request)
-        if head.is_websocket:
+        if head.is_websocket and self._websockets:
             return await self._accept(head, extra, link, visit)
         if self._serve_http is not None:
             return head.without_upgrade() + extra

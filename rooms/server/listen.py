@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from rooms.protocol.http import BadHead, response
-from rooms.protocol.proxy import endpoint_of
+from rooms.protocol.proxy import Endpoint, endpoint_of
 from rooms.server.admission import Visit
 from rooms.server.door import Door
 from rooms.server.refusals import SeldomLog
@@ -33,6 +33,12 @@ PAUSE_SECONDS = 0.1
 
 READ_BYTES = 65536
 
+UNIX_FAMILY: int | None = getattr(socket, "AF_UNIX", None)
+"""Only POSIX has it."""
+
+UNIX_PEER = "unix"
+"""What the other end of a Unix socket is called, which has no address."""
+
 _GONE_BEFORE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 
 log = structlog.get_logger("rooms")
@@ -42,12 +48,13 @@ class Listener:
     """Accepts connections until it is told to stop, and gives each to the door.
 
     Args:
-        sock: Bound and listening.
+        sock: Bound and listening, for TCP or of a Unix socket.
         tls: What the port speaks TLS with, if it does.
         inherited: Whether somebody else has the socket too, and will accept what waits in it.
 
     Attributes:
         tls: The same; a new one holds for new connections.
+        port: The port; 0 of a Unix socket.
         closed: Set when the port is closed, and everybody who has been accepted is being served.
     """
 
@@ -68,7 +75,7 @@ class Listener:
         self._log = SeldomLog()
         self._batch = ACCEPT_BATCH
         self.closed = trio.Event()
-        self.port: int = sock.getsockname()[1]
+        self.port: int = 0 if sock.family == UNIX_FAMILY else sock.getsockname()[1]
 
     def stop(self) -> None:
         """Accept no more; what is connected stays connected."""
@@ -133,7 +140,8 @@ class Listener:
         self, nursery: trio.Nursery, connection: socket.socket, address: tuple[Any, ...]
     ) -> None:
         connection.setblocking(False)
-        visit = self._door.admission.arrive(endpoint_of(address[0], address[1]))
+        peer = endpoint_of(address[0], address[1]) if address else Endpoint(UNIX_PEER)
+        visit = self._door.admission.arrive(peer)
         if isinstance(visit, BadHead):
             self._turn_away(connection, visit)
         else:
@@ -154,7 +162,8 @@ class Listener:
         """Serve one connection and close it: the fence between it and all others."""
         try:
             with connection:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if connection.family != UNIX_FAMILY:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self.tls is None:
                     await self._door.serve_socket(connection, visit)
                 else:

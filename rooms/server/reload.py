@@ -14,6 +14,7 @@ NEEDS_RESTART = frozenset(
         "reuse_port",
         "workers",
         "http",
+        "admin_bind",
         "log_format",
         "dialects",
         "broker",

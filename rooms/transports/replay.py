@@ -8,9 +8,14 @@ import trio
 
 
 class ReplayStream(trio.abc.HalfCloseableStream):
-    """Gives ``head`` again and then goes on with ``inner``, which it stands for in all else."""
+    """Gives ``head`` again and then goes on with ``inner``, which it stands for in all else.
 
-    def __init__(self, inner: trio.abc.Stream, head: bytes) -> None:
+    Attributes:
+        remote: The peer's address as text, as far as it is known.
+    """
+
+    def __init__(self, inner: trio.abc.Stream, head: bytes, remote: str = "") -> None:
+        self.remote = remote
         self._inner: Any = inner
         self._head = head
 

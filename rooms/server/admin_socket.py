@@ -1,0 +1,115 @@
+"""The socket of the admin API alone: a TCP port, or a Unix socket that only its owner may use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rooms.config import Settings
+from rooms.errors import ConfigError
+from rooms.server.sockets import BACKLOG, open_socket
+
+UNIX = "unix:"
+_OWNER_ONLY = 0o177  # taken from 0o777: what is left is reading and writing, for the owner
+
+
+@contextmanager
+def open_admin_socket(settings: Settings) -> Iterator[socket.socket | None]:
+    """Yield the listening socket that the setting `admin_bind` names, and close it at the end.
+
+    None if it is not set.
+
+    Raises:
+        ConfigError: It is no address, or the address cannot be had.
+    """
+    where = settings.admin_bind
+    if not where:
+        yield None
+        return
+    if not settings.http:
+        raise ConfigError("admin_bind needs http: there is no admin API without it.")
+    if where.startswith(UNIX):
+        with _unix_socket(Path(where.removeprefix(UNIX)), settings) as sock:
+            yield sock
+    else:
+        host, port = _host_and_port(where)
+        shared = settings.reuse_port or settings.workers > 1
+        with open_socket(host, port, shared=shared) as sock:
+            yield sock
+
+
+def _host_and_port(where: str) -> tuple[str, int]:
+    host, colon, port = where.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
+        form = "ADDRESS:PORT or unix:PATH"
+        raise ConfigError(f"admin_bind {where!r} is no address: write {form}.")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
+
+
+@contextmanager
+def _unix_socket(path: Path, settings: Settings) -> Iterator[socket.socket]:
+    if settings.workers > 1:
+        raise ConfigError("Several workers cannot share a Unix socket: bind admin_bind to a port.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            _make_way(path, replace=settings.reuse_port)
+            _bind(sock, path)
+            sock.listen(BACKLOG)
+        except OSError as error:
+            detail = os.strerror(error.errno) if error.errno else str(error)
+            raise ConfigError(f"Cannot listen on unix:{path}: {detail}.") from None
+        ours = path.stat().st_ino
+        try:
+            yield sock
+        finally:
+            with contextlib.suppress(OSError):
+                if path.stat().st_ino == ours:  # else another server has taken over
+                    path.unlink()
+
+
+def _make_way(path: Path, *, replace: bool) -> None:
+    """Check that nothing but an old socket is in the way.
+
+    Raises:
+        ConfigError: There is something else, or a server that is not to be replaced.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"{path} is no socket: move it away or choose another admin_bind.")
+    if not replace and _is_served(path):
+        raise ConfigError(f"Another server listens on unix:{path}: stop it first.")
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except BlockingIOError:  # it listens, and many wait already
+            return True
+        return True
+
+
+def _bind(sock: socket.socket, path: Path) -> None:
+    """Bind beside the path and move it there: at no time is there one that others may use."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    before = os.umask(_OWNER_ONLY)
+    try:
+        sock.bind(str(beside))
+    finally:
+        os.umask(before)
+    try:
+        beside.replace(path)
+    except OSError:
+        beside.unlink()
+        raise
