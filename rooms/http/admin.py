@@ -16,7 +16,9 @@ from rooms.http.errors import ApiError, json_response
 from rooms.http.guard import Guard
 from rooms.http.openapi import document
 from rooms.http.requests import body, query
+from rooms.http.revocations import revocation_endpoints
 from rooms.http.sessions import session_endpoints
+from rooms.http.tickets import ticket_endpoints
 from rooms.http.views import (
     ClientsPage,
     ClientView,
@@ -144,6 +146,7 @@ def admin_endpoints(app: App, guard: Guard) -> list[Endpoint]:
     """Return all that the admin API of ``app`` can do."""
     api = AdminApi(app)
     endpoints = [*public_endpoints(api), *_reading(api), *_acting(api), *session_endpoints(guard)]
+    endpoints += [*revocation_endpoints(app), *ticket_endpoints(app)]
     content: dict[str, Any] = {}
 
     async def openapi() -> Response:

@@ -30,7 +30,14 @@ SECURITY_SCHEMES = {
         "description": f"From `POST /api/session`; in clear text it is called `{COOKIE}`. Requests "
         "that act must come from a page of the same origin, and be of type application/json.",
     },
+    "user": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of the application, or instead of it the application's own cookie.",
+    },
 }
+
+ADMIN_SCHEMES = ("token", "session")
 
 GUARDED = (401, 429, 503)
 """What every endpoint may answer that asks who calls it."""
@@ -65,7 +72,7 @@ def open_path(rule: str) -> str:
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
-    schemes = endpoint.security or (() if endpoint.access == "open" else tuple(SECURITY_SCHEMES))
+    schemes = endpoint.security or (() if endpoint.access == "open" else ADMIN_SCHEMES)
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": (endpoint.view.__doc__ or "").partition("\n")[0],

@@ -27,7 +27,7 @@ class Visitor(NamedTuple):
 
 def visitor(node: Node) -> Visitor:
     """Return who sent the current request, as trusted proxies say it."""
-    headers = _headers()
+    headers = request_headers()
     tls = request.scheme == "https"
     peer = Endpoint(*(request.scope.get("client") or _NOBODY)[:2])
     if peer.host not in node.admission.proxies:
@@ -52,7 +52,7 @@ def is_same_origin(site: Site, others: Origins) -> bool:
     return origin is not None and same_origin(origin, site)
 
 
-def _headers() -> dict[str, str]:
+def request_headers() -> dict[str, str]:
     """Return the request's headers, names in lower case; what was sent twice is one list."""
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
