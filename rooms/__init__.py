@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rooms.server.cookies import SignedCookie
     from rooms.server.rooms import Delivered, RoomHandle
     from rooms.server.tokens.verifier import JWT
+    from rooms.server.websocket import WebSocket, relay
     from rooms.serving import Server, serve
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "Settings",
     "SignedCookie",
     "User",
+    "WebSocket",
+    "relay",
     "serve",
 ]
 
@@ -63,6 +66,7 @@ _HOMES = {
     "rooms.server.cookies": ("SignedCookie",),
     "rooms.server.rooms": ("Delivered", "RoomHandle"),
     "rooms.server.tokens.verifier": ("JWT",),
+    "rooms.server.websocket": ("WebSocket", "relay"),
     "rooms.serving": ("Server", "serve"),
 }
 

@@ -23,6 +23,7 @@ CATCH_ALL = {
     "server/dispatch.py": "an application's handler may raise anything, and has error handlers",
     "server/gate.py": "an application's authenticator may raise anything, which lets nobody in",
     "server/listen.py": "what one connection raises reaches no other",
+    "server/raw.py": "the ladder of an application's own endpoints",
     "server/tasks.py": "what a task of a handler raises ends with it",
     "server/revalidation.py": "an application's function may raise anything, which ends nobody",
     "server/session.py": "the ladder: every error becomes an answer or the end of one session",

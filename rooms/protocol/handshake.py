@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from rooms.protocol.http import BadHead, RequestHead
@@ -15,11 +16,8 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 _KEY_BYTES = 16
 
 
-def accept_answer(head: RequestHead, subprotocol: str | None) -> bytes:
-    """Return the head that accepts ``head``.
-
-    Args:
-        subprotocol: To select; one that the client offered.
+def check_request(head: RequestHead) -> str:
+    """Return the key of a request that can be accepted.
 
     Raises:
         BadHead: The request is not a complete one (section 4.2.1).
@@ -35,13 +33,30 @@ def accept_answer(head: RequestHead, subprotocol: str | None) -> bytes:
     key = headers.get("sec-websocket-key", "")
     if not _is_key(key):
         raise BadHead(HTTPStatus.BAD_REQUEST)
+    return key
+
+
+def accept_answer(
+    head: RequestHead, subprotocol: str | None, headers: Iterable[tuple[str, str]] = ()
+) -> bytes:
+    """Return the head that accepts ``head``.
+
+    Args:
+        subprotocol: To select; one that the client offered.
+        headers: Further ones of the answer.
+
+    Raises:
+        BadHead: The request is not a complete one (section 4.2.1).
+    """
+    key = check_request(head)
+    further = "".join(f"{name}: {value}\r\n" for name, value in headers)
     selected = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
     return (
         "HTTP/1.1 101 Switching Protocols\r\n"
         "Upgrade: websocket\r\n"
         "Connection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept_key(key)}\r\n"
-        f"{selected}\r\n"
+        f"{selected}{further}\r\n"
     ).encode()
 
 

@@ -75,6 +75,11 @@ class RequestHead:
     version: str = "HTTP/1.1"
 
     @property
+    def raw_path(self) -> str:
+        """The path as it came, without the query: in it an escaped ``/`` separates nothing."""
+        return self.raw.split(b" ", 2)[1].decode("latin-1").partition("?")[0]
+
+    @property
     def is_websocket(self) -> bool:
         """Whether the client asks for a WebSocket (RFC 6455, section 4.2.1).
 
@@ -150,6 +155,18 @@ def parse_headers(head: bytes) -> dict[str, str]:
     return _headers(head[: -len(END_OF_HEAD)].decode("latin-1").split("\r\n")[1:])
 
 
+def check_header(name: str, value: str) -> None:
+    """Do nothing if a header can be sent (RFC 9110, section 5.5).
+
+    Raises:
+        ValueError: It would be taken for something else.
+    """
+    if not _TOKEN(name):
+        raise ValueError(f"{name!r} is no name of a header")
+    if any(character in value for character in _UNSAFE) or not value.isascii():
+        raise ValueError(f"the header {name} holds what no header may: {value!r}")
+
+
 def _headers(lines: list[str]) -> dict[str, str]:
     """Return all headers; what comes twice is one list (RFC 9110, section 5.3)."""
     headers: dict[str, str] = {}
@@ -169,10 +186,13 @@ def _offers_upgrade(line: bytes) -> bool:
     return line.lower().startswith((b"upgrade:", b"http2-settings:"))
 
 
-def response(refusal: BadHead) -> bytes:
+def response(refusal: BadHead, text: str | None = None) -> bytes:
     """Return a whole answer, its error as JSON, that ends the connection; nothing without a status.
 
     The reason is the error's code.
+
+    Args:
+        text: Plain text to answer by instead.
     """
     status, retry_after = refusal.status, refusal.retry_after
     if status is None:
@@ -182,7 +202,10 @@ def response(refusal: BadHead) -> bytes:
         message += f" Try again in {retry_after} seconds."
     error = {"code": refusal.reason, "message": message}
     body = msgspec.json.encode({"error": error}) + b"\n"
-    headers = {**REFUSAL_HEADERS, "Content-Length": str(len(body))}
+    headers = dict(REFUSAL_HEADERS)
+    if text is not None:
+        body, headers["Content-Type"] = text.encode(), "text/plain; charset=utf-8"
+    headers["Content-Length"] = str(len(body))
     if status is HTTPStatus.UPGRADE_REQUIRED:
         headers["Sec-WebSocket-Version"] = "13"  # what would do (RFC 6455, section 4.4)
     if status is HTTPStatus.UNAUTHORIZED:

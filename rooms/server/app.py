@@ -25,6 +25,7 @@ from rooms.server.node import Node
 from rooms.server.options import Options, room_options
 from rooms.server.pages import Pages
 from rooms.server.rooms import RoomHandle
+from rooms.server.routes import Routes
 from rooms.server.signins import SignIns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,6 +78,8 @@ class App(SignIns):
         self.options = Options()
         self.rules = Rules()
         self.http = Pages(static)
+        self.routes = Routes(self._dialects)
+        self.websocket = self.routes.websocket
         self._lifespans: list[Lifespan] = [] if lifespan is None else [lifespan]
         self._node: Node | None = None
 
@@ -183,7 +186,8 @@ class App(SignIns):
         """Take over the handlers of ``other``, with ``prefix`` before their events' names.
 
         Its ``connected`` and ``disconnected`` handlers, middleware, error handlers,
-        rules, authenticators and lifespan come along; they act on the whole application.
+        rules, authenticators, endpoints and lifespan come along; they act on the whole
+        application.
 
         Raises:
             ValueError: Both handle the same event or error.
@@ -192,6 +196,8 @@ class App(SignIns):
             self._register(handler.renamed(prefix + handler.event))
         for hook in HOOKS:
             self.lifecycle[hook] += other.lifecycle[hook]
+        for route in other.routes:
+            self.routes.add(route)
         for options in other.options:
             self.options.add(options)
         for kind, function in other._error_handlers.items():

@@ -20,19 +20,23 @@ from rooms.protocol.certificate import Certificate
 from rooms.protocol.credentials import without_secrets
 from rooms.protocol.dialects import Chosen
 from rooms.protocol.dialects.base import Voice
-from rooms.protocol.handshake import accept_answer
+from rooms.protocol.handshake import accept_answer, check_request
 from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
 from rooms.protocol.origin import Site, same_origin, site_of
 from rooms.protocol.proxy import BadProxyHeader, client_behind, parse_proxy_header
 from rooms.server.admission import Admission, Visit
 from rooms.server.connection import Accepted, serve_websocket
 from rooms.server.node import Node
+from rooms.server.raw import RawRequest, serve_raw
 from rooms.transports.base import Handshake, Link
 from rooms.transports.link_stream import LinkStream
 from rooms.transports.links import SocketLink, StreamLink
 from rooms.transports.replay import ReplayStream
 from rooms.transports.stream import FrameStream
 from rooms.transports.tls import TlsLink
+
+Opened = Accepted | RawRequest | bytes | None
+"""A WebSocket, a request for one that may be accepted, or a request to replay to HTTP's server."""
 
 ServeHttp = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -100,13 +104,15 @@ class Door:
             opened = await self._open(link, visit)
             if isinstance(opened, Accepted):
                 await serve_websocket(self._node, opened)
+            elif isinstance(opened, RawRequest):
+                await serve_raw(self._node, opened)
             elif opened is not None and self._serve_http is not None:
                 await self._serve_http(ReplayStream(open_stream(), opened, visit.remote))
         finally:
             await _close(link)
 
-    async def _open(self, link: Link, visit: Visit) -> Accepted | bytes | None:
-        """Return a WebSocket, or a request to replay to ``serve_http``, or None if refused."""
+    async def _open(self, link: Link, visit: Visit) -> Opened:
+        """Return who is to be served, or None if refused."""
         try:
             return await self._answer_in_time(link, visit)
         except BadHead as error:
@@ -115,7 +121,7 @@ class Door:
             await _refuse(link, error)
             return None
 
-    async def _answer_in_time(self, link: Link, visit: Visit) -> Accepted | bytes | None:
+    async def _answer_in_time(self, link: Link, visit: Visit) -> Opened:
         assert visit.scope is not None
         try:
             with visit.scope:
@@ -124,7 +130,7 @@ class Door:
         finally:
             self.admission.opened(visit)
 
-    async def _answer(self, link: Link, visit: Visit) -> Accepted | bytes | None:
+    async def _answer(self, link: Link, visit: Visit) -> Opened:
         """Read the first request and decide.
 
         Raises:
@@ -173,15 +179,20 @@ class Door:
             raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return data[:end], data[end:]
 
-    async def _accept(self, head: RequestHead, extra: bytes, link: Link, visit: Visit) -> Accepted:
+    async def _accept(
+        self, head: RequestHead, extra: bytes, link: Link, visit: Visit
+    ) -> Accepted | RawRequest:
         """Accept a WebSocket on a known path, from an origin that may.
+
+        One for an endpoint of the application's own is as good as accepted.
 
         Raises:
             BadHead: It is refused; nothing of the application has run.
         """
         site = self._look_behind_proxy(head, visit, tls=isinstance(link, TlsLink))
         chosen = self._node.dialects.choose(head.path, head.subprotocols)
-        if chosen is None:
+        found = None if chosen is not None else self._node.app.routes.find(head.raw_path)
+        if chosen is None and found is None:
             raise BadHead(HTTPStatus.NOT_FOUND)
         if head.has_body:
             raise BadHead(HTTPStatus.BAD_REQUEST)
@@ -190,10 +201,16 @@ class Door:
             raise self.admission.refusal("draining")
         if self._node.overloaded:
             raise self.admission.refusal("overload")
+        certificate = link.certificate if isinstance(link, TlsLink) else None
+        if found is not None:
+            check_request(head)
+            handshake, identity = await self._identify(head, visit, certificate)
+            self._check_signed_in(identity, visit.remote)
+            return RawRequest(link, head, *found, extra, handshake, identity)
+        assert chosen is not None
         voice = self._open_voice(chosen)
         settings = self._node.settings
         answer = accept_answer(head, chosen.subprotocol)
-        certificate = link.certificate if isinstance(link, TlsLink) else None
         handshake, identity = await self._identify(head, visit, certificate)
         self.admission.opened(visit)
         await link.send_all(answer)
@@ -213,6 +230,17 @@ class Door:
         if voice.name in self._node.names:
             raise BadHead(HTTPStatus.CONFLICT)
         return voice
+
+    def _check_signed_in(self, identity: Identity | None, remote: str) -> None:
+        """Let nobody further who has not signed in where one must: there is no ``auth`` to come.
+
+        Raises:
+            BadHead: That is so.
+        """
+        gate = self._node.gate
+        if identity is None and gate is not None and not gate.anonymous:
+            refused = Refused("Sign in with the request: by a token, a ticket or a cookie.")
+            raise self._node.refusals.of_credentials(refused, remote)
 
     async def _identify(
         self, head: RequestHead, visit: Visit, certificate: Certificate | None

@@ -75,9 +75,9 @@ class Drain:
         """
         self._close_door()
         settings = self._node.settings
-        sessions = len(self._node.sessions)
-        window = min(settings.drain_seconds, sessions / CLIENTS_A_SECOND)
-        log.info("draining", clients=sessions, seconds=round(window, 1))
+        clients = len(self._node.connections)
+        window = min(settings.drain_seconds, clients / CLIENTS_A_SECOND)
+        log.info("draining", clients=clients, seconds=round(window, 1))
         with self._limit(window + settings.grace_seconds) as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._end_http, settings.grace_seconds)
@@ -92,14 +92,14 @@ class Drain:
         Handlers under way are cancelled.  Nothing can interrupt this but `abandon`.
         """
         self._close_door()
-        for session in list(self._node.sessions.values()):
+        for session in self._node.connections:
             session.end(ShuttingDown())
         grace = LAST_SECONDS if self._hurried else self._node.settings.grace_seconds
         with self._limit(grace, shield=True):
             if self._stop_http is not None:
                 await self._stop_http(grace)
             await self._node.idle()
-        for session in self._node.sessions.values():
+        for session in self._node.connections:
             if session.goodbye is not None:
                 session.goodbye.cancel()
 
@@ -121,7 +121,7 @@ class Drain:
     async def _send_away(self, window: float) -> None:
         """Have each connection end when what it has asked for so far is done."""
         start = trio.current_time()
-        sessions = list(self._node.sessions.values())
+        sessions = self._node.connections
         plan = departures(len(sessions), window, self._restart)
         for session, (at, away) in zip(sessions, plan, strict=True):
             if start + at > trio.current_time():

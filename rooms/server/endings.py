@@ -12,6 +12,7 @@ from rooms.server.gate import Gate
 
 if TYPE_CHECKING:
     from rooms.server.node import Node
+    from rooms.server.raw import RawConnection
     from rooms.server.session import Session
 
 REVOKED = "sign-in revoked"
@@ -32,7 +33,7 @@ def end_sessions(
 
     Plain data alone, so that another node can be asked for the same.
     """
-    found = [each for each in node.sessions.values() if _concerns(each, user, token_id)]
+    found = [each for each in node.connections if _concerns(each, user, token_id)]
     for session in found:
         session.end(Forced(reason, code))
     if user is not None and node.gate is not None:
@@ -74,13 +75,13 @@ def _remember(
         gate.revocations.add_user(user, until, now)
     if token_id is not None:
         gate.revocations.add_token(token_id, until, now)
-    for session in node.sessions.values():
+    for session in node.connections:
         identity = session.identity
         if identity is not None and identity.token_id and _concerns(session, user, token_id):
             gate.revocations.add_token(identity.token_id, max(until, identity.expires_at or 0), now)
 
 
-def _concerns(session: Session, user: str | None, token_id: str | None) -> bool:
+def _concerns(session: Session | RawConnection, user: str | None, token_id: str | None) -> bool:
     identity = session.identity
     if token_id is not None and identity is not None and identity.token_id == token_id:
         return True

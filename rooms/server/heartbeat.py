@@ -28,8 +28,10 @@ class Beating(Protocol):
     """What the heartbeat needs of a connection."""
 
     heard: bool
-    full: bool
     ping: Ping | None
+
+    @property
+    def full(self) -> bool: ...
 
     def write(self, frames: bytes, /) -> None: ...
 

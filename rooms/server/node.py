@@ -42,6 +42,7 @@ from rooms.transports.poller import Poller
 
 if TYPE_CHECKING:
     from rooms.server.app import App
+    from rooms.server.raw import RawConnection
     from rooms.server.session import Session
 
 
@@ -53,6 +54,7 @@ class Node:
         life: A new one at each start, for names that must not mean anything after a restart; the
             node's id among others.
         cluster: The other nodes, if the broker connects several.
+        endpoints: The connections to endpoints of the application's own, by theirs.
         received: Messages that came from connections that have ended.
         received_bytes: Bytes that came from them.
         gate: Says who clients are; None if everybody gets in.
@@ -82,6 +84,7 @@ class Node:
         self.sessions: dict[str, Session] = {}
         self.names = Names()
         self.dialects = app.dialects_for(settings)
+        self.endpoints: dict[str, RawConnection] = {}
         self.received = 0
         self.received_bytes = 0
         self.draining = False
@@ -98,6 +101,11 @@ class Node:
         """All connected clients of this node, by id, but for those who have yet to sign in."""
         every = self.sessions.items()
         return {key: session.client for key, session in every if not session.signing_in}
+
+    @property
+    def connections(self) -> list[Session | RawConnection]:
+        """Everybody who is connected by a WebSocket."""
+        return [*self.sessions.values(), *self.endpoints.values()]
 
     @property
     def overloaded(self) -> bool:
@@ -165,14 +173,22 @@ class Node:
     def forget(self, session: Session) -> None:
         """Note that a connection is gone."""
         del self.sessions[session.id]
-        self.received += session.received
-        self.received_bytes += session.received_bytes
-        if not self.sessions:
+        self._count(session)
+
+    def forget_endpoint(self, connection: RawConnection) -> None:
+        """Note that a connection to an endpoint of the application's own is gone."""
+        del self.endpoints[connection.id]
+        self._count(connection)
+
+    def _count(self, gone: Session | RawConnection) -> None:
+        self.received += gone.received
+        self.received_bytes += gone.received_bytes
+        if not self.sessions and not self.endpoints:
             self._idle.unpark_all()
 
     async def idle(self) -> None:
         """Wait until no connection is left."""
-        while self.sessions:
+        while self.sessions or self.endpoints:
             await self._idle.park()
 
     def open_room_nowait(self, name: str) -> Room:

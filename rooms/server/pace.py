@@ -119,3 +119,34 @@ class Pace:
         raise RateLimited(
             f"A client may send {per_second:g} {name} a second; wait {wait:g} s.", wait
         )
+
+
+class Throttle:
+    """The same rates for an endpoint of an application's own, where nobody can be told to wait.
+
+    Who is over a limit is not read for as long as it takes: its own machine has it wait.
+    """
+
+    __slots__ = ("_buckets", "_counters")
+
+    def __init__(self, settings: Settings, counters: Counters) -> None:
+        now, seconds = trio.current_time(), settings.rate_burst_seconds
+        rates = (("messages", settings.rate_messages), ("bytes", settings.rate_bytes))
+        self._counters = counters
+        self._buckets = [
+            TokenBucket(rate(name, per_second, seconds), now) for name, per_second in rates
+        ]
+
+    def delay(self, frames: int, received: int) -> float:
+        """Return for how many seconds to read nothing.
+
+        Args:
+            frames: All until now, whole messages or not.
+            received: All bytes until now.
+        """
+        longest = 0.0
+        for bucket, count in zip(self._buckets, (frames, received), strict=True):
+            if count > bucket.until and not bucket.refill(count, trio.current_time()):
+                self._counters.add("rate_limited", bucket.rate.name)
+                longest = max(longest, bucket.seconds_until(count))
+        return longest

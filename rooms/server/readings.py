@@ -10,6 +10,7 @@ import trio
 
 if TYPE_CHECKING:
     from rooms.server.node import Node
+    from rooms.server.raw import RawConnection
     from rooms.server.session import Session
 
 Kind = Literal["gauge", "counter"]
@@ -21,6 +22,7 @@ class Load:
     """What all open connections of a node come to.
 
     Attributes:
+        clients: How many they are.
         received: Messages that came from them.
         received_bytes: Bytes that came from them.
         memberships: Rooms that they are in, summed.
@@ -34,6 +36,7 @@ class Load:
         latencies: Seconds from the last ping to its pong, of those that have answered one.
     """
 
+    clients: int = 0
     received: int = 0
     received_bytes: int = 0
     memberships: int = 0
@@ -53,6 +56,7 @@ class Load:
 
     def add(self, session: Session) -> None:
         """Add one connection."""
+        self.clients += 1
         self.received += session.received
         self.received_bytes += session.received_bytes
         self.memberships += len(session.rooms)
@@ -64,6 +68,20 @@ class Load:
         self._add_outbox(session.outbox.waiting_bytes)
         if session.latency is not None:
             self.latencies.append(session.latency)
+
+    def add_endpoint(self, connection: RawConnection) -> None:
+        """Add one connection to an endpoint of the application's own."""
+        if connection.wire is None:  # it is not accepted yet
+            return
+        self.clients += 1
+        self.received += connection.received
+        self.received_bytes += connection.received_bytes
+        if connection.identity is not None:
+            self.users.add(connection.identity.user.id)
+        self.paused += connection.wire.full
+        self._add_outbox(connection.wire.outbox.waiting_bytes)
+        if connection.latency is not None:
+            self.latencies.append(connection.latency)
 
     def _add_outbox(self, size: int) -> None:
         if size:
@@ -91,11 +109,11 @@ READINGS: dict[str, Reading] = {
     ),
     "clients": Reading(
         "Clients that are connected.",
-        lambda node, load: len(node.sessions),
+        lambda node, load: load.clients,
     ),
     "connects": Reading(
         "Clients that connected.",
-        lambda node, load: len(node.sessions) + node.counters.total("disconnects"),
+        lambda node, load: load.clients + node.counters.total("disconnects"),
         "counter",
     ),
     "users": Reading(
@@ -190,4 +208,6 @@ def load_of(node: Node) -> Load:
     load = Load()
     for session in node.sessions.values():
         load.add(session)
+    for connection in node.endpoints.values():
+        load.add_endpoint(connection)
     return load

@@ -35,7 +35,7 @@ class MemoryServer:
 
     async def stop(self) -> None:
         """End every connection as a server does that shuts down, without waiting for clients."""
-        for session in list(self.node.sessions.values()):
+        for session in self.node.connections:
             session.end(ShuttingDown())
         for stream in self._streams:
             await trio.aclose_forcefully(stream)

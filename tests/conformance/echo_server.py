@@ -12,13 +12,16 @@ from typing import Any, Final
 import trio
 from msgspec import Raw
 
-from rooms import App, Context, Settings, serve
+from rooms import App, Context, Settings, WebSocket, serve
 from rooms.logs import configure
 from rooms.protocol.commands import Command, Message, Reply, SendEvent
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.frames import BINARY, TEXT, server_frame
 
 PATH = "/echo"
+OWN_PATH = "/own-echo"
+"""Of an application's own endpoint, which has a parser of its own."""
+
 MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """More than the largest message of the Autobahn suite, 16 MiB."""
 
@@ -60,6 +63,11 @@ def echo_app() -> App:
     @app.on("echo")
     def echo(ctx: Context[Raw]) -> Any:
         return ctx.payload
+
+    @app.websocket(OWN_PATH)
+    async def echo_messages(ws: WebSocket) -> None:
+        async for message in ws:
+            await ws.send(message)
 
     return app
 

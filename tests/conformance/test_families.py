@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from rooms.protocol.frames import CLOSE
 from rooms.testing import Closed, Frame, MemoryServer, TestClient, client_frame, in_memory
 from tests.conformance.cases import FAMILIES, INVALID_TEXT, LIMIT, Case, first
-from tests.conformance.echo_server import PATH, SETTINGS, echo_app
+from tests.conformance.echo_server import OWN_PATH, PATH, SETTINGS, echo_app
 from tests.conformance.utf8 import INVALID, VALID, is_utf8, utf8
+
+BOTH = pytest.mark.parametrize("path", [PATH, OWN_PATH], ids=["rooms", "own endpoint"])
 
 SECONDS = 5
 """What one case may take in virtual time; nothing waits for that long unless it is broken."""
@@ -28,10 +30,10 @@ async def echoing() -> AsyncIterator[MemoryServer]:
         yield server
 
 
-async def connect(server: MemoryServer) -> TestClient:
+async def connect(server: MemoryServer, path: str) -> TestClient:
     """Return a client of the echo."""
     client = TestClient(server.open_stream())
-    await client.handshake(PATH)
+    await client.handshake(path)
     return client
 
 
@@ -57,9 +59,9 @@ async def answers(client: TestClient) -> list[Frame]:
         return frames
 
 
-async def play(server: MemoryServer, case: Case) -> tuple[list[Frame], list[Frame], int]:
+async def play(server: MemoryServer, case: Case, path: str) -> tuple[list[Frame], list[Frame], int]:
     """Play a case; return the messages, the pongs and the close code that came back."""
-    client = await connect(server)
+    client = await connect(server, path)
     with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send, client, case)
@@ -74,37 +76,40 @@ def _apart(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
     return messages, [frame for frame in frames if frame.opcode > CLOSE]
 
 
-async def check(cases: list[Case]) -> None:
+async def check(cases: list[Case], path: str) -> None:
     """Play cases, each on a connection of its own, and tell of all that go wrong."""
     wrong = {}
     async with echoing() as server:
         for case in cases:
-            messages, pongs, code = await play(server, case)
+            messages, pongs, code = await play(server, case, path)
             expected = (*_apart(list(case.answers)), case.code)
             if (messages, pongs, code) != expected:
                 wrong[case.name] = (messages, pongs, code)
     assert wrong == {}
 
 
+@BOTH
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_a_family_is_answered_as_it_must_be(
-    family: str, autojump_clock: trio.testing.MockClock
+    family: str, path: str, autojump_clock: trio.testing.MockClock
 ) -> None:
-    await check(FAMILIES[family]())
+    await check(FAMILIES[family](), path)
 
 
+@BOTH
 async def test_utf_8_is_told_from_what_is_not_wherever_it_is_cut(
-    autojump_clock: trio.testing.MockClock,
+    path: str, autojump_clock: trio.testing.MockClock
 ) -> None:
-    await check(utf8())
+    await check(utf8(), path)
 
 
+@BOTH
 async def test_what_cannot_become_utf_8_any_more_is_refused_before_the_message_ends(
-    autojump_clock: trio.testing.MockClock,
+    path: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     case = Case("6.4", first(b"\xce\xba\xf4\x90\x80\x80"), code=INVALID_TEXT)
     async with echoing() as server:
-        assert await play(server, case) == ([], [], INVALID_TEXT)
+        assert await play(server, case, path) == ([], [], INVALID_TEXT)
 
 
 async def test_a_whole_frame_is_judged_when_it_is_whole(
@@ -112,7 +117,7 @@ async def test_a_whole_frame_is_judged_when_it_is_whole(
 ) -> None:
     frame = client_frame(b"\xff" * 100)
     async with echoing() as server:
-        client = await connect(server)
+        client = await connect(server, PATH)
         await client.send_raw(frame[:-1])
         await trio.testing.wait_all_tasks_blocked()
         await client.send_raw(frame[-1:])

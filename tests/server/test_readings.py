@@ -52,6 +52,7 @@ class FakeNode:
 
     def __init__(self, *sessions: FakeSession) -> None:
         self.sessions = dict(enumerate(sessions))
+        self.endpoints: dict[str, object] = {}
 
 
 def load_with(*sessions: FakeSession) -> Load:
