@@ -40,9 +40,9 @@ from rooms.protocol.foreign import ForeignEvent, Said, Tell
 from rooms.protocol.names import check_event
 from rooms.protocol.topics import parse_filter
 from rooms.server import dispatch, guard, membership, signin
-from rooms.server.passes import check_token
 from rooms.server.presence import first_users
 from rooms.server.recovery import UNREADABLE, Recovery, pages, recover, recover_now
+from rooms.server.room_tokens import check_token
 
 if TYPE_CHECKING:
     from rooms.server.session import Session

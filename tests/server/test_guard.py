@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rooms import App
 from rooms.core.grants import ACTIONS, Action
+from rooms.protocol.frames import TEXT
 from rooms.protocol.topics import parse_filter
 from rooms.server.guard import RECHECK_SECONDS
 from rooms.testing import MemoryServer, TestClient, in_memory
@@ -311,3 +312,14 @@ async def test_a_forbidden_join_opens_no_room() -> None:
         client = await server.connect()
         await client.join(ROOM)
         assert everything(server) == []
+
+
+@both
+async def test_a_plain_rule_is_asked_where_a_command_is_read(slow: bool) -> None:
+    async with in_memory(app_with({"join": True, "publish": True}, slow=slow)) as server:
+        client = await server.connect()
+        await client.join(ROOM)
+        session = server.node.sessions[client.id]
+        session.receive(TEXT, b'{"type":"event","event":"say","room":"team/1","id":1}')
+        assert session.inbox_messages == (1 if slow else 0)
+        assert (await client.receive_type("reply"))["id"] == 1
