@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rooms.errors import ConfigError, Disconnect, Refused, RequestError, RoomsError
     from rooms.protocol.commands import Origin, Position, User
     from rooms.server.app import App
+    from rooms.server.asgi import AsgiApp, asgi
     from rooms.server.auth import Anonymous, Authenticator, Credentials
     from rooms.server.authorize import Access
     from rooms.server.client import Client
@@ -27,6 +28,7 @@ __all__ = [
     "Access",
     "Anonymous",
     "App",
+    "AsgiApp",
     "Authenticator",
     "Client",
     "ClientCertificate",
@@ -48,6 +50,7 @@ __all__ = [
     "SignedCookie",
     "User",
     "WebSocket",
+    "asgi",
     "relay",
     "serve",
 ]
@@ -58,6 +61,7 @@ _HOMES = {
     "rooms.errors": ("ConfigError", "Disconnect", "Refused", "RequestError", "RoomsError"),
     "rooms.protocol.commands": ("Origin", "Position", "User"),
     "rooms.server.app": ("App",),
+    "rooms.server.asgi": ("AsgiApp", "asgi"),
     "rooms.server.auth": ("Anonymous", "Authenticator", "Credentials"),
     "rooms.server.authorize": ("Access",),
     "rooms.server.client": ("Client",),

@@ -215,3 +215,21 @@ def response(refusal: BadHead, text: str | None = None) -> bytes:
     lines = [f"{name}: {value}" for name, value in headers.items()]
     head = "\r\n".join([f"HTTP/1.1 {status.value} {status.phrase}", *lines])
     return head.encode() + END_OF_HEAD + body
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A server's answer, taken apart; names of headers are in lower case."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def parse_answer(raw: bytes) -> Answer:
+    """Return the parts of an answer of ours."""
+    head, _, body = raw.partition(END_OF_HEAD)
+    first, *lines = head.split(b"\r\n")
+    fields = [line.partition(b":") for line in lines]
+    headers = [(name.strip().lower(), value.strip()) for name, _, value in fields]
+    return Answer(int(first.split(b" ")[1]), headers, body)

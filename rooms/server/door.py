@@ -23,7 +23,7 @@ from rooms.protocol.dialects.base import Voice
 from rooms.protocol.handshake import accept_answer, check_request
 from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
 from rooms.protocol.origin import Site, same_origin, site_of
-from rooms.protocol.proxy import BadProxyHeader, client_behind, parse_proxy_header
+from rooms.protocol.proxy import BadProxyHeader, client_behind, endpoint_of, parse_proxy_header
 from rooms.server.admission import Admission, Visit
 from rooms.server.connection import Accepted, serve_websocket
 from rooms.server.node import Node
@@ -91,6 +91,17 @@ class Door:
         visit = self.admission.arrive_unlimited(remote)
         try:
             await self._serve(link, visit, link.stream)
+        finally:
+            self.admission.leave(visit)
+
+    async def serve_link(self, link: Link, host: str, port: int) -> None:
+        """Serve a connection of that address that is nothing but a link, and close it."""
+        visit = self.admission.arrive(endpoint_of(host, port))
+        if isinstance(visit, BadHead):
+            await _refuse(link, visit)
+            return
+        try:
+            await self._serve(link, visit, lambda: LinkStream(link))
         finally:
             self.admission.leave(visit)
 
@@ -189,7 +200,7 @@ class Door:
         Raises:
             BadHead: It is refused; nothing of the application has run.
         """
-        site = self._look_behind_proxy(head, visit, tls=isinstance(link, TlsLink))
+        site = self._look_behind_proxy(head, visit, tls=link.secure)
         chosen = self._node.dialects.choose(head.path, head.subprotocols)
         found = None if chosen is not None else self._node.app.routes.find(head.raw_path)
         if chosen is None and found is None:

@@ -144,6 +144,9 @@ class Link(ABC):
 
     __slots__ = ()
 
+    secure: bool = False
+    """Whether nobody between the two ends can read along."""
+
     send_nowait: Callable[[bytes], int]
     """Send what can be sent at once and return how much that was.
 

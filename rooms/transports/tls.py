@@ -41,6 +41,8 @@ class TlsLink(Link):
         "inner",
     )
 
+    secure = True
+
     def __init__(self, inner: Link, context: ssl.SSLContext) -> None:
         self.inner = inner
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

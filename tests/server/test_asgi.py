@@ -1,0 +1,265 @@
+"""An application's rooms as ASGI, under a server that is a fake, and under Hypercorn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
+from trio.testing import MockClock
+
+from rooms import App, Context, Settings, asgi
+from rooms.server.asgi import AsgiApp
+from rooms.testing import TestClient
+
+SECONDS = 20
+Message = dict[str, Any]
+
+
+class FakeConnection:
+    """A WebSocket as a server that speaks ASGI has it."""
+
+    def __init__(self, nursery: trio.Nursery, served: Any, **scope: Any) -> None:
+        self._to, receive = trio.open_memory_channel[Message](100)
+        send, self._from = trio.open_memory_channel[Message](100)
+        self.scope: dict[str, Any] = {
+            "type": "websocket",
+            "path": "/ws",
+            "query_string": b"",
+            "headers": [(b"host", b"example.org")],
+            "client": ("127.0.0.1", 1),
+            "scheme": "ws",
+            "subprotocols": [],
+            "extensions": {"websocket.http.response": {}},
+        } | scope
+        self._to.send_nowait({"type": "websocket.connect"})
+        nursery.start_soon(served, self.scope, receive.receive, send.send)
+
+    async def heard(self) -> Message:
+        """What the application sent next."""
+        with trio.fail_after(SECONDS):
+            return await self._from.receive()
+
+    async def frame(self) -> Any:
+        """The JSON of the next text."""
+        return json.loads((await self.heard())["text"])
+
+    async def say(self, **frame: Any) -> None:
+        """Send a command."""
+        await self._to.send({"type": "websocket.receive", "text": json.dumps(frame)})
+
+    async def leave(self, code: int = 1000) -> None:
+        """Say that the client has gone."""
+        await self._to.send({"type": "websocket.disconnect", "code": code})
+
+    async def greeted(self) -> str:
+        """The client's id, once it is accepted and welcome."""
+        assert (await self.heard())["type"] == "websocket.accept"
+        welcome = await self.frame()
+        assert welcome["type"] == "welcome"
+        return str(welcome["client"])
+
+
+@asynccontextmanager
+async def under_asgi(app: App, **settings: Any) -> AsyncIterator[tuple[AsgiApp, trio.Nursery]]:
+    """The application, running, and a nursery for its connections."""
+    served = asgi(app, Settings(**settings))
+    with trio.fail_after(1000):
+        async with trio.open_nursery() as nursery:
+            async with served.running():
+                yield served, nursery
+            nursery.cancel_scope.cancel()
+
+
+def chat() -> App:
+    """Rooms that relay, and a handler of requests; it notes why clients leave."""
+    app = App(relay=True)
+
+    @app.on("double")
+    def double(ctx: Context[int]) -> int:
+        return 2 * ctx.payload
+
+    return app
+
+
+async def test_clients_join_speak_ask_and_leave(autojump_clock: MockClock) -> None:
+    reasons: list[int] = []
+    app = chat()
+
+    @app.on("disconnected")
+    def left(ctx: Context[None]) -> None:
+        assert ctx.reason is not None
+        reasons.append(ctx.reason.code)
+
+    async with under_asgi(app) as (served, nursery):
+        ana, ben = FakeConnection(nursery, served), FakeConnection(nursery, served)
+        for each in (ana, ben):
+            await each.greeted()
+            await each.say(type="join", room="r", id=1)
+            assert (await each.frame())["room"] == "r"
+        await ana.say(type="event", event="said", room="r", payload="hé", id=2)
+        assert (await ben.frame())["payload"] == "hé"
+        await ben.say(type="event", event="double", payload=21, id=3)
+        while (answer := await ben.frame())["type"] != "reply":
+            pass
+        assert answer["payload"] == 42
+        await ben.leave(4001)
+        await trio.sleep(10)
+        assert reasons == [4001]
+        assert len(app.clients) == 1
+
+
+async def test_close_codes_and_reasons_reach_the_client(autojump_clock: MockClock) -> None:
+    app = chat()
+    async with under_asgi(app) as (served, nursery):
+        client = FakeConnection(nursery, served)
+        name = await client.greeted()
+        app.clients[name].close(3503, "enough")
+        closed = await client.heard()
+        assert (closed["type"], closed["code"], closed["reason"]) == (
+            "websocket.close",
+            3503,
+            "enough",
+        )
+
+
+async def test_a_silent_client_is_not_taken_for_dead(autojump_clock: MockClock) -> None:
+    app = chat()
+    async with under_asgi(app, ping_seconds=1, pong_seconds=1) as (served, nursery):
+        client = FakeConnection(nursery, served)
+        await client.greeted()
+        await trio.sleep(60)
+        assert len(app.clients) == 1
+
+
+async def test_who_is_refused_gets_a_status_or_a_close(autojump_clock: MockClock) -> None:
+    origin = [(b"host", b"example.org"), (b"origin", b"https://evil.example")]
+    async with under_asgi(chat()) as (served, nursery):
+        refused = FakeConnection(nursery, served, headers=origin)
+        assert (await refused.heard())["status"] == 403
+        assert b"origin" in (await refused.heard())["body"]
+        plain = FakeConnection(nursery, served, headers=origin, extensions={})
+        assert (await plain.heard())["type"] == "websocket.close"
+        unknown = FakeConnection(nursery, served, path="/nowhere")
+        assert (await unknown.heard())["status"] == 404
+
+
+async def test_the_path_is_the_one_below_the_mount(autojump_clock: MockClock) -> None:
+    async with under_asgi(chat()) as (served, nursery):
+        client = FakeConnection(nursery, served, path="/live/ws", root_path="/live")
+        await client.greeted()
+
+
+async def test_a_header_cannot_add_a_line_to_the_request(autojump_clock: MockClock) -> None:
+    smuggled = [(b"host", b"h"), (b"x", b"1\r\nAuthorization: Bearer x")]
+    async with under_asgi(chat()) as (served, nursery):
+        client = FakeConnection(nursery, served, headers=smuggled)
+        assert (await client.heard())["status"] == 400
+
+
+async def test_the_end_says_goodbye(autojump_clock: MockClock) -> None:
+    app = chat()
+    async with trio.open_nursery() as nursery:
+        served = asgi(app)
+        async with served.running():
+            client = FakeConnection(nursery, served)
+            await client.greeted()
+        assert (await client.heard())["code"] == 3001
+
+
+@asynccontextmanager
+async def hypercorn(application: Any) -> AsyncIterator[int]:
+    """Hypercorn's Trio worker with an ASGI application; yields its port."""
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.graceful_timeout = 1
+    stop = trio.Event()
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+
+            async def run(task_status: trio.TaskStatus[list[str]]) -> None:
+                await hypercorn_serve(
+                    application, config, shutdown_trigger=stop.wait, task_status=task_status
+                )
+
+            binds = await nursery.start(run)
+            try:
+                yield int(binds[0].rpartition(":")[2])
+            finally:
+                stop.set()
+
+
+async def connect(port: int, path: str) -> TestClient:
+    """A client that has been greeted."""
+    client = TestClient(await trio.open_tcp_stream("127.0.0.1", port))
+    await client.handshake(path)
+    await client.welcome()
+    return client
+
+
+async def test_fastapi_mounts_rooms_and_publishes_to_them() -> None:
+    fastapi = pytest.importorskip("fastapi")
+    app = chat()
+    live = asgi(app)
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        async with live.running():
+            yield
+
+    web: Any = fastapi.FastAPI(lifespan=lifespan)
+    web.mount("/live", live)
+
+    @web.get("/tell/{text}")  # type: ignore[untyped-decorator]
+    async def tell(text: str) -> int:
+        return (await app.room("news").publish("news", text)).offset
+
+    async with hypercorn(web) as port:
+        client = await connect(port, "/live/ws")
+        await client.join("news")
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(b"GET /tell/rain HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert b" 200 " in await stream.receive_some()
+        await stream.aclose()
+        assert await client.receive_event("news") == "rain"
+        await client.close()
+
+
+async def test_rooms_stand_before_a_quart_trio_application() -> None:
+    from quart_trio import QuartTrio
+
+    site = QuartTrio("site")
+
+    @site.get("/")
+    async def index() -> str:
+        return "hello"
+
+    async with hypercorn(asgi(chat(), then=cast(Any, site))) as port:
+        client = await connect(port, "/ws")
+        assert (await client.event("double", payload=4))["payload"] == 8
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"hello"):
+            answer += await stream.receive_some()
+        await stream.aclose()
+        await client.close()
+
+
+async def test_settings_that_cannot_be_used_stop_the_server_from_starting() -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await asgi(chat(), Settings(broker="nothing://"))({"type": "lifespan"}, receive, send)
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert "nothing://" in sent[0]["message"]
