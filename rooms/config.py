@@ -14,7 +14,9 @@ from rooms.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "ROOMS_"
 FILE_NAME = "rooms.toml"
-SECRETS = frozenset({"admin_token", "admin_tokens"})
+SECRETS = frozenset({"admin_token", "admin_tokens", "jwt_secret"})
+"""Each has a twin that names a file instead: ``jwt_secret_file``."""
+
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
@@ -49,6 +51,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     admin_tokens_file: str = ""
     admin_bind: str = ""
     admin_session_seconds: Seconds = 43200
+    jwt_secret: str = ""
+    jwt_secret_file: str = ""
+    jwt_key_file: str = ""
+    jwks_url: str = ""
+    jwt_algorithms: tuple[str, ...] = ()
+    jwt_audience: tuple[str, ...] = ()
+    jwt_issuer: tuple[str, ...] = ()
+    jwt_leeway: Annotated[float, Meta(ge=0, le=3600)] = 10
+    jwt_required: tuple[str, ...] = ("exp",)
     metrics: MetricsAccess = "token"
     log_level: LogLevel = "info"
     log_format: LogFormat = "console"

@@ -110,12 +110,14 @@ class Server:
         """Take over what can be changed while the server runs; certificates are read anew.
 
         Raises:
-            ConfigError: A certificate, the token file or a trusted proxy cannot be used; nothing
-                has changed.
+            ConfigError: A certificate, a file of tokens or keys, or a trusted proxy cannot be
+                used; nothing has changed.
         """
         wanted = with_admin_tokens(settings, self.settings.admin_token)
         settings, changes = merge(self.settings, wanted)
         tls = tls_context(settings)
+        if self.node.gate is not None:
+            self.node.gate.reload()
         self.node.admission.configure(settings)
         self.listener.tls = tls
         if self._admin is not None:
@@ -140,7 +142,8 @@ async def serve(
             settings' host and port; it is closed at the end.
 
     Raises:
-        ConfigError: The port is taken, or the broker, a certificate or a token file cannot be used.
+        ConfigError: The port is taken, or the broker, a certificate or a file of tokens or keys
+            cannot be used.
     """
     settings = with_admin_tokens(settings or Settings())
     tls = tls_context(settings)

@@ -70,7 +70,8 @@ def test_flags_outweigh_the_environment_which_outweighs_the_file(file: Path) -> 
 
 def test_every_setting_can_be_set_by_a_text(file: Path) -> None:
     for field in msgspec.structs.fields(Settings):
-        text = str(field.default) if field.default != () else ""
+        default = field.default
+        text = ",".join(default) if isinstance(default, tuple) else str(default)
         loaded = load(environment={f"ROOMS_{field.name.upper()}": text})
         assert getattr(loaded.settings, field.name) == field.default
 

@@ -38,6 +38,15 @@ HELP = {
     "admin_tokens_file": "File with one of them a line.",
     "admin_bind": "Have the admin API and /metrics there alone: ADDRESS:PORT or unix:PATH.",
     "admin_session_seconds": "Time for which a sign-in to the admin pages lasts.",
+    "jwt_secret": "Secret that tokens of users are signed with (HS256, HS384, HS512).",
+    "jwt_secret_file": "File that holds that secret: who signs in needs a token then.",
+    "jwt_key_file": "File of the public keys (PEM, or a key set) of who makes tokens, instead.",
+    "jwks_url": "URL of the key set (JWKS) of who makes tokens, instead.",
+    "jwt_algorithms": "Algorithms that tokens may use, by commas, of those the keys allow.",
+    "jwt_audience": "Whom tokens must be for, one of these, by commas.",
+    "jwt_issuer": "Who tokens must be from, one of these, by commas.",
+    "jwt_leeway": "Seconds by which clocks may differ.",
+    "jwt_required": "Claims that tokens must have, by commas; without exp some hold for ever.",
     "metrics": "Who may read /metrics: token (who has the admin token), open (anybody) or off.",
     "log_level": "Least level that is logged: debug, info, warning or error.",
     "log_format": "How logs look: console or json.",
@@ -117,7 +126,7 @@ def setting_options(command: F) -> F:
     for field in reversed(msgspec.structs.fields(Settings)):
         name = field.name.replace("_", "-")
         option = f"--{name}"
-        default = ",".join(field.default) if field.default == () else field.default
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = f" [default: {default}]" if default != "" else ""
         switch: dict[str, Any] = {"metavar": "VALUE"}
         if field.type is bool:

@@ -58,6 +58,13 @@ class Authenticator(ABC):
             Refused: They do, and they do not prove anything.
         """
 
+    def reload(self) -> None:  # noqa: B027 - most have nothing to read again
+        """Read files again, if it has read any; called when the server reloads its settings.
+
+        Raises:
+            ConfigError: One cannot be used; what was read before holds.
+        """
+
 
 class Anonymous(Authenticator):
     """Lets in, without a name, whoever brings no credentials; wrong ones are still refused.

@@ -34,15 +34,16 @@ class Gate:
     """Says who a client is; a node that has none lets everybody in.
 
     Attributes:
+        authenticators: Who is asked, in that order.
         anonymous: Whether whoever brings no credentials gets in, and not only as far as ``auth``.
         tickets: Those that are out.
         revocations: Which tokens hold no more.
     """
 
     def __init__(self, authenticators: Iterable[Authenticator]) -> None:
-        self._authenticators = tuple(authenticators)
+        self.authenticators = tuple(authenticators)
         self._limiter = trio.CapacityLimiter(CHECKS)
-        self.anonymous = any(isinstance(each, Anonymous) for each in self._authenticators)
+        self.anonymous = any(isinstance(each, Anonymous) for each in self.authenticators)
         self.tickets = Tickets()
         self.revocations = Revocations()
 
@@ -90,9 +91,18 @@ class Gate:
         if identity.expires_at is not None and identity.expires_at <= now:
             raise Refused("This sign-in has expired: sign in again.")
 
+    def reload(self) -> None:
+        """Have the authenticators read their files again.
+
+        Raises:
+            ConfigError: One of them cannot be used.
+        """
+        for each in self.authenticators:
+            each.reload()
+
     async def _ask(self, credentials: Credentials) -> Identity | None:
         try:
-            for each in self._authenticators:
+            for each in self.authenticators:
                 identity = await each.authenticate(credentials)
                 if identity is not None:
                     return _checked(identity)

@@ -36,6 +36,7 @@ from rooms.server.refusals import Refusals
 from rooms.server.revalidation import Revalidator
 from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
+from rooms.server.tokens.configured import auth_for
 from rooms.server.users import Users
 from rooms.server.version import rooms_version
 from rooms.transports.poller import Poller
@@ -57,7 +58,7 @@ class Node:
         endpoints: The connections to endpoints of the application's own, by theirs.
         received: Messages that came from connections that have ended.
         received_bytes: Bytes that came from them.
-        gate: Says who clients are; None if everybody gets in.
+        gate: Says who clients are, by the application or the settings; None if everybody gets in.
         takes_guests: Whether one may sign in under any name that is free.
     """
 
@@ -75,7 +76,8 @@ class Node:
         self.guests = Guests()
         self.users = Users()
         self.expiries = Expiries(self.timers)
-        self.gate = Gate(app.auth) if app.auth else None
+        auth = auth_for(app.auth, settings)
+        self.gate = Gate(auth) if auth else None
         self.takes_guests = app.guests and self.gate is None
         self.counters = Counters()
         self.refusals = Refusals(self.counters)
