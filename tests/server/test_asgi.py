@@ -13,7 +13,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
 from trio.testing import MockClock
 
-from rooms import App, Context, Settings, asgi
+from rooms import App, Context, Settings, WebSocket, asgi
 from rooms.server.asgi import AsgiApp
 from rooms.testing import TestClient
 
@@ -263,3 +263,20 @@ async def test_settings_that_cannot_be_used_stop_the_server_from_starting() -> N
     await asgi(chat(), Settings(broker="nothing://"))({"type": "lifespan"}, receive, send)
     assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
     assert "nothing://" in sent[0]["message"]
+
+
+async def test_endpoints_of_ones_own_work_too(autojump_clock: MockClock) -> None:
+    app = chat()
+
+    @app.websocket("/shout/{name}")
+    async def shout(ws: WebSocket) -> None:
+        async for message in ws:
+            assert isinstance(message, str)
+            await ws.send(f"{ws.path_parameters['name']}: {message.upper()}")
+
+    async with under_asgi(app) as (served, nursery):
+        client = FakeConnection(nursery, served, path="/shout/a b", raw_path=b"/shout/a%20b")
+        assert (await client.heard())["type"] == "websocket.accept"
+        await client._to.send({"type": "websocket.receive", "text": "hello"})
+        assert (await client.heard())["text"] == "a b: HELLO"
+        await client.leave()
