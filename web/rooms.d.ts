@@ -132,7 +132,19 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void;
 }
 
+/** A token, or a function that gets one, now or soon; nothing means to connect without. */
+export type TokenSource =
+  | string
+  | (() => string | null | undefined | Promise<string | null | undefined>);
+
 export interface Options {
+  /**
+   * What to sign in with, for a server that asks for it.
+   *
+   * A function is called before each connection, and again before a sign-in ends. If it throws a
+   * `RoomsError` the client is closed with that error; after any other it tries again later.
+   */
+  token?: TokenSource | null;
   /** Awaited after each greeting and before rooms are joined; a refusal closes the client. */
   signIn?: ((client: Client) => Promise<unknown>) | null;
   /** The first reconnect's longest wait, which doubles with each attempt up to `maxDelay`. */
@@ -149,7 +161,7 @@ export interface Options {
   welcomeTimeout?: number;
   /** How long a silent server has to answer. */
   pongTimeout?: number;
-  WebSocket?: new (url: string) => WebSocketLike;
+  WebSocket?: new (url: string, protocols?: string[]) => WebSocketLike;
   timers?: Timers;
   /** A number from 0 up to 1. */
   random?: () => number;

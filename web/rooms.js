@@ -21,14 +21,17 @@ import { Listeners } from "./rooms/listeners.js";
 import { randomText } from "./rooms/random.js";
 import { askedDelay, leastDelay, mayReconnect, reconnectDelay } from "./rooms/reconnect.js";
 import { Room } from "./rooms/room.js";
+import { Token, isFinal } from "./rooms/token.js";
 
 export { RoomsError, mayReconnect, randomText, reconnectDelay };
 
 const OPEN = 1; // WebSocket.OPEN; the class that is given need not have the constant
 const PASSING_CODES = new Set(["disconnected", "timeout", "internal"]);
 const NO_ANSWER = 3012;
+const NOT_SIGNED_IN = 3500;
 
 const DEFAULTS = {
+  token: null,
   signIn: null,
   minDelay: 500,
   maxDelay: 20_000,
@@ -66,6 +69,8 @@ export class Client {
 
   #url;
   #socket = null;
+  #token;
+  #turn = 0; // counts beginnings and ends of connections, for what must wait on the way
   #attempt = 0;
   #openedAt = 0;
   #timer = null; // there is one at a time: for the welcome, a sign of life, or the next attempt
@@ -80,19 +85,39 @@ export class Client {
   constructor(url, options = {}) {
     this.#url = absoluteUrl(url);
     this.options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
+    this.#token = new Token(this.options.token, this.options.timers);
   }
 
   /** Connect now; while waiting for the next attempt this shortens the wait. */
   connect() {
     if (this.state === "connecting" || this.state === "open") return;
-    this.#setTimer(null);
-    const socket = new this.options.WebSocket(this.#url);
+    const giveUp = () => this.#drop(NO_ANSWER, "the server did not answer in time");
+    this.#setTimer(giveUp, this.options.welcomeTimeout);
+    this.#turn += 1;
+    if (this.#token.absent) this.#openSocket();
+    else this.#openSignedIn(this.#turn);
+    this.#setState("connecting");
+  }
+
+  #openSocket() {
+    const { WebSocket } = this.options;
+    const protocols = this.#token.protocols();
+    const socket = protocols ? new WebSocket(this.#url, protocols) : new WebSocket(this.#url);
     this.#socket = socket;
     socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(data);
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
-    const giveUp = () => this.#drop(NO_ANSWER, "the server did not answer in time");
-    this.#setTimer(giveUp, this.options.welcomeTimeout);
-    this.#setState("connecting");
+  }
+
+  async #openSignedIn(turn) {
+    try {
+      await this.#token.fetch();
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      if (isFinal(error)) this.#refused(error);
+      else this.#lost(NO_ANSWER, `no token: ${error.message}`);
+      return;
+    }
+    if (turn === this.#turn) this.#openSocket();
   }
 
   /** Disconnect for good: rooms are left, requests fail, nothing reconnects until `connect`. */
@@ -189,16 +214,39 @@ export class Client {
     if (frame.type === "event") this.#filters.emit(frame);
   }
 
-  async #greeted({ client, user, ping, limits }) {
+  async #greeted({ client, user, ping, limits, auth, expires_in: expiresIn }) {
     const socket = this.#socket;
     Object.assign(this, { id: client, user, limits });
     this.#pingAfter = ping * 1000;
+    this.#token.tried(true);
     try {
+      if (auth && this.#token.command()) await this.#sendToken();
+      else this.#renewBefore(expiresIn);
       await this.options.signIn?.(this);
     } catch (error) {
       if (socket === this.#socket) this.#refused(error);
     }
     if (socket === this.#socket) this.#opened();
+  }
+
+  async #sendToken() {
+    const { user, expires_in: expiresIn } = await this.command(this.#token.command());
+    this.user = user ?? null;
+    this.#renewBefore(expiresIn);
+  }
+
+  #renewBefore(expiresIn) {
+    this.#token.renewBefore(expiresIn, () => this.#renew(this.#turn));
+  }
+
+  // If this fails the server ends the connection in time, and the next one gets a token of its own.
+  async #renew(turn) {
+    try {
+      await this.#token.fetch();
+      if (turn === this.#turn && this.#token.command()) await this.#sendToken();
+    } catch (error) {
+      if (turn === this.#turn) this.#notices.emit("error", error);
+    }
   }
 
   #refused(error) {
@@ -238,15 +286,17 @@ export class Client {
 
   /** Give up on a connection whose other end may never say that it is closed. */
   #drop(code, reason) {
-    this.#socket.close(1000);
+    this.#socket?.close(1000);
     this.#lost(code, reason);
   }
 
   #lost(code, reason) {
     if (!mayReconnect(code)) {
-      this.#end(code, reason, new RoomsError("closed", reason || `Closed with code ${code}.`));
+      const kind = code === NOT_SIGNED_IN ? "unauthorized" : "closed";
+      this.#end(code, reason, new RoomsError(kind, reason || `Closed with code ${code}.`));
       return;
     }
+    if (this.state === "connecting" && this.#socket) this.#token.tried(false);
     const { timers, stableAfter } = this.options;
     if (this.state === "open" && timers.now() - this.#openedAt >= stableAfter) this.#attempt = 0;
     const wait = askedDelay(reason) ?? reconnectDelay(this.#attempt++, this.options);
@@ -267,7 +317,9 @@ export class Client {
 
   #detach(error) {
     this.#socket = null;
+    this.#turn += 1;
     this.#setTimer(null);
+    this.#token.stop();
     const requests = [...this.#pending.values()];
     this.#pending.clear();
     for (const { reject, timer } of requests) {

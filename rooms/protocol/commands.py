@@ -180,7 +180,8 @@ class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
 
     Attributes:
         ping: Seconds between two signs of life from the server.
-        auth: Said if nothing is done for the client before it signs in by `Auth`.
+        auth: Said to who has not signed in and can, by `Auth`: whether that is ``required`` before
+            anything else is done.
         expires_in: Seconds for which it is signed in, unless it sends a new token.
     """
 
@@ -188,7 +189,7 @@ class Welcome(Struct, frozen=True, tag_field="type", tag="welcome"):
     user: User | None
     ping: float
     limits: Limits
-    auth: Literal["required"] | UnsetType = UNSET
+    auth: Literal["required", "optional"] | UnsetType = UNSET
     expires_in: float | UnsetType = UNSET
 
 

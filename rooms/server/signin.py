@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 import trio
@@ -60,10 +60,16 @@ def greet(session: Session) -> None:
         session.client.user,
         settings.ping_seconds,
         limits,
-        "required" if session.signing_in else UNSET,
+        _asked_for(session),
         _expires_in(session.identity),
     )
     session.say(welcome)
+
+
+def _asked_for(session: Session) -> Literal["required", "optional"] | UnsetType:
+    if session.signing_in:
+        return "required"
+    return UNSET if session.node.gate is None or session.identity is not None else "optional"
 
 
 async def perform(session: Session, command: Said) -> None:

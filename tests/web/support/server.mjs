@@ -9,8 +9,8 @@ export class FakeServer {
   constructor() {
     const { sockets } = this;
     this.WebSocket = class extends FakeWebSocket {
-      constructor(url) {
-        super(url);
+      constructor(url, protocols) {
+        super(url, protocols);
         sockets.push(this);
       }
     };
@@ -21,9 +21,10 @@ export class FakeServer {
   }
 
   /** Accept the newest connection and greet it. */
-  async greet({ client = `c${this.sockets.length}`, user = null, ping = 25 } = {}) {
+  async greet({ client = `c${this.sockets.length}`, user = null, ping = 25, ...more } = {}) {
     this.socket.readyState = 1;
-    await this.say({ type: "welcome", client, user, ping, limits: { message: 65536, rooms: 128 } });
+    const limits = { message: 65536, rooms: 128 };
+    await this.say({ type: "welcome", client, user, ping, limits, ...more });
   }
 
   /** Send a frame, and let everything that waits for it happen. */
@@ -72,8 +73,9 @@ class FakeWebSocket {
   sent = [];
   closedWith = null;
 
-  constructor(url) {
+  constructor(url, protocols) {
     this.url = url;
+    this.protocols = protocols;
   }
 
   send(text) {
