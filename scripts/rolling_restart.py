@@ -251,9 +251,10 @@ async def start_server(port: int, file: Path, drain: float) -> trio.Process:
     """Return a server as soon as its port is open; it may still wait for the broker's file."""
     command = [sys.executable, "-m", "rooms", "serve", "--port", str(port), "--reuse-port"]
     command += ["--broker", f"sqlite:///{file}", "--drain-seconds", str(drain)]
-    command += ["--log-level", "warning", "--admin-token", "unused", "--broker-seconds", "60"]
+    command += ["--log-level", "warning", "--broker-seconds", "60"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("ROOMS_")}
     environment = kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environment["ROOMS_ADMIN_TOKEN"] = "unused"
     process = await trio.lowlevel.open_process(
         command, cwd=file.parent, env=environment, stdout=PIPE, stderr=PIPE
     )

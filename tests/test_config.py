@@ -134,6 +134,12 @@ def test_a_secret_is_never_shown(name: str) -> None:
     assert f"{name}={getattr(Settings(), name)!r}" in repr(Settings())
 
 
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_secret_can_be_in_a_file_of_its_own(name: str) -> None:
+    assert f"{name}_file" in Settings.__struct_fields__
+    assert f"{name}_file" not in SECRETS
+
+
 def test_a_secret_that_does_not_fit_is_not_shown_either() -> None:
     with pytest.raises(ConfigError) as caught:
         load(flags={"admin_token": ["hush"]})

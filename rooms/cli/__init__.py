@@ -12,6 +12,7 @@ COMMANDS = {
     "config": "Show which settings hold, and why.",
     "new": "Make a project to begin with.",
     "serve": "Serve an application, or the built-in chat.",
+    "token": "Make and check tokens of users.",
 }
 
 

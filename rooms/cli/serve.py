@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
 
-from rooms.config import FILE_NAME, Loaded, Settings, load
+from rooms.config import ENVIRONMENT_PREFIX, FILE_NAME, SECRETS, Loaded, Settings, load
 from rooms.errors import ConfigError
 from rooms.server.admin_settings import has_admin_tokens
 
@@ -121,11 +121,16 @@ class Run(NamedTuple):
         return inherited_socket(os.environ)
 
 
-def setting_options(command: F) -> F:
-    """Add an option for every setting, by the same name."""
+def setting_options(command: F, names: Collection[str] = Settings.__struct_fields__) -> F:
+    """Add an option for every setting, by the same name, but none that would take a secret."""
     for field in reversed(msgspec.structs.fields(Settings)):
+        if field.name not in names:
+            continue
         name = field.name.replace("_", "-")
         option = f"--{name}"
+        if field.name in SECRETS:
+            command = _no_option(option)(command)
+            continue
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = f" [default: {default}]" if default != "" else ""
         switch: dict[str, Any] = {"metavar": "VALUE"}
@@ -133,6 +138,20 @@ def setting_options(command: F) -> F:
             option, switch, shown = f"--{name}/--no-{name}", {"default": None}, ""
         command = click.option(option, help=HELP[field.name] + shown, **switch)(command)
     return command
+
+
+def _no_option(option: str) -> Callable[[F], F]:
+    """Say where to put a secret to who would show it to everybody that can list processes."""
+
+    def complain(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            variable = ENVIRONMENT_PREFIX + option[2:].replace("-", "_").upper()
+            raise click.UsageError(
+                f"Everybody on this machine can read a command line, so {option} is not taken: "
+                f"use {option}-file, {variable} or {FILE_NAME}."
+            )
+
+    return click.option(option, hidden=True, expose_value=False, callback=complain)
 
 
 @click.command()

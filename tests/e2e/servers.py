@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -43,10 +44,10 @@ class Server:
     def start(self) -> None:
         """Return when the server has said that it listens."""
         command = [sys.executable, "-m", "rooms", "serve", "--port", str(self.port)]
-        command += ["--admin-token", TOKEN]
+        environment = os.environ | {"ROOMS_ADMIN_TOKEN": TOKEN}
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
             )
         assert self._process.stdout is not None
         greeting = self._process.stdout.readline()

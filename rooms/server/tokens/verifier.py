@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -175,13 +176,23 @@ class JWT(Authenticator):
             raise ValueError("A token must hold for more than 0 seconds.")
         says: dict[str, Any] = {"iss": self._issuer[0]} if self._issuer else {}
         says |= {"aud": self._audience[0]} if self._audience else {}
-        says |= {"sub": user, "iat": int(now), "exp": now + ttl, "jti": secrets.token_urlsafe(12)}
+        says |= {
+            "sub": user,
+            "iat": int(now),
+            "exp": _end(now + ttl),
+            "jti": secrets.token_urlsafe(12),
+        }
         return says | dict(more)
 
 
 def _several(names: str | Iterable[str]) -> tuple[str, ...]:
     """Return one name or several as several; an empty one is none."""
     return tuple(filter(None, (names,) if isinstance(names, str) else names))
+
+
+def _end(seconds: float) -> float:
+    """Return a whole second, not before ``seconds``."""
+    return math.ceil(seconds) if math.isfinite(seconds) else seconds
 
 
 def _fitting(token: str) -> str:
