@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     admin_tokens: tuple[str, ...] = ()
     admin_tokens_file: str = ""
     admin_bind: str = ""
+    ws_bind: str = ""
     admin_session_seconds: Seconds = 43200
     jwt_secret: str = ""
     jwt_secret_file: str = ""

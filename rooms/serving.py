@@ -16,11 +16,11 @@ from rooms.brokers.embedded import open_engine
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
 from rooms.server.admin_settings import with_admin_tokens
-from rooms.server.admin_socket import UNIX, open_admin_socket
 from rooms.server.admission import Admission
 from rooms.server.app import App
 from rooms.server.door import Door
 from rooms.server.drain import Drain
+from rooms.server.extra_sockets import UNIX, open_admin_socket, open_websocket_socket
 from rooms.server.listen import Listener
 from rooms.server.node import Node
 from rooms.server.reload import Changes, merge
@@ -66,6 +66,7 @@ class Server:
     host: str
     _drain: Drain
     _admin: AdminPort | None = None
+    _second: Listener | None = None
 
     @property
     def settings(self) -> Settings:
@@ -76,6 +77,11 @@ class Server:
     def port(self) -> int:
         """The port that it listens on."""
         return self.listener.port
+
+    @property
+    def websocket_port(self) -> int:
+        """The port of `ws_bind`, or the only one."""
+        return self.port if self._second is None else self._second.port
 
     @property
     def admin_url(self) -> str:
@@ -122,6 +128,8 @@ class Server:
         self.listener.tls = tls
         if self._admin is not None:
             self._admin.configure(settings, tls)
+        if self._second is not None:
+            self._second.tls = _tls_at(settings.ws_bind, tls)
         self.node.settings = settings
         return changes
 
@@ -150,7 +158,11 @@ async def serve(
     inherited = sock is not None
     sock = sock or open_socket(settings.host, settings.port, shared=settings.reuse_port)
     host = sock.getsockname()[0] if inherited else settings.host
-    with sock, open_admin_socket(settings) as admin_sock:
+    with (
+        sock,
+        open_admin_socket(settings) as admin_sock,
+        open_websocket_socket(settings) as websocket_sock,
+    ):
         async with AsyncExitStack() as stack:
             url = await stack.enter_async_context(open_engine(settings.broker))
             broker = make_broker(url, settings.broker_seconds)
@@ -173,8 +185,12 @@ async def serve(
             )
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(listener.run)
+            second: Listener | None = None
+            if websocket_sock is not None:
+                second = Listener(Door(node), websocket_sock, _tls_at(settings.ws_bind, tls))
+                nursery.start_soon(_run_beside, listener, second)
             try:
-                yield Server(node, listener, host, drain, admin)
+                yield Server(node, listener, host, drain, admin, second)
             finally:
                 await drain.end()
                 nursery.cancel_scope.cancel()
@@ -199,7 +215,7 @@ async def _admin_port(
 ) -> AsyncIterator[AdminPort]:
     """Answer admins, and them alone, where the setting `admin_bind` says, while the block runs."""
     admission = Admission(admin_limits(node.settings), node.refusals)
-    tls = None if node.settings.admin_bind.startswith(UNIX) else tls
+    tls = _tls_at(node.settings.admin_bind, tls)
     async with (
         _pages(app, node, tls=tls is not None, part="admin") as pages,
         trio.open_nursery() as nursery,
@@ -214,6 +230,19 @@ async def _admin_port(
             with trio.move_on_after(2 * ADMIN_GRACE, shield=True):
                 await pages.stop(ADMIN_GRACE)
             nursery.cancel_scope.cancel()
+
+
+async def _run_beside(first: Listener, second: Listener) -> None:
+    """Accept connections on a second socket for as long as on the first."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(second.run)
+        await first.closed.wait()
+        second.stop()
+
+
+def _tls_at(where: str, tls: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """Return what an address is served with: nobody can read along on a Unix socket."""
+    return None if where.startswith(UNIX) else tls
 
 
 def admin_limits(settings: Settings) -> Settings:

@@ -36,6 +36,7 @@ HELP = {
     "admin_token_file": "File that holds the admin token.",
     "admin_tokens": "More such tokens, as `rooms admin-token` prints them, by commas.",
     "admin_tokens_file": "File with one of them a line.",
+    "ws_bind": "Take WebSockets there too, without pages: ADDRESS:PORT or unix:PATH.",
     "admin_bind": "Have the admin API and /metrics there alone: ADDRESS:PORT or unix:PATH.",
     "admin_session_seconds": "Time for which a sign-in to the admin pages lasts.",
     "jwt_secret": "Secret that tokens of users are signed with (HS256, HS384, HS512).",

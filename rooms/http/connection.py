@@ -22,8 +22,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 
-from rooms.protocol.proxy import Endpoint, parse_endpoint
-from rooms.server.listen import UNIX_PEER
+from rooms.protocol.proxy import UNIX_PEER, Endpoint, parse_endpoint
 
 WRITE_SECONDS = 30.0
 """How long a peer may take to read one piece of an answer."""

@@ -61,20 +61,29 @@ class ProxyHeader(NamedTuple):
     size: int
 
 
+UNIX_PEER = "unix"
+"""The address of whoever comes by a Unix socket, where there are none."""
+
+
 class Networks:
     """Addresses that are trusted.
 
     Args:
-        texts: Networks such as ``10.1.0.0/16``, or single addresses.
+        texts: Networks such as ``10.1.0.0/16``, single addresses, or ``unix`` for whoever comes
+            by a Unix socket.
 
     Raises:
         ValueError: One is neither; the error says which.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._networks = [ip_network(text) for text in texts]
+        listed = list(texts)
+        self._unix = UNIX_PEER in listed
+        self._networks = [ip_network(text) for text in listed if text != UNIX_PEER]
 
     def __contains__(self, host: str) -> bool:
+        if host == UNIX_PEER:
+            return self._unix
         if not self._networks:
             return False
         address = parse_address(host)

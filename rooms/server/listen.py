@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from rooms.protocol.http import BadHead, response
-from rooms.protocol.proxy import Endpoint, endpoint_of
+from rooms.protocol.proxy import UNIX_PEER, Endpoint, endpoint_of
 from rooms.server.admission import Visit
 from rooms.server.door import Door
 from rooms.server.refusals import SeldomLog
@@ -35,9 +35,6 @@ READ_BYTES = 65536
 
 UNIX_FAMILY: int | None = getattr(socket, "AF_UNIX", None)
 """Only POSIX has it."""
-
-UNIX_PEER = "unix"
-"""What the other end of a Unix socket is called, which has no address."""
 
 _GONE_BEFORE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
 

@@ -15,6 +15,7 @@ NEEDS_RESTART = frozenset(
         "workers",
         "http",
         "admin_bind",
+        "ws_bind",
         "log_format",
         "jwt_secret",
         "jwt_secret_file",

@@ -170,3 +170,49 @@ async def test_what_cannot_be_listened_on_is_told(
     with pytest.raises(ConfigError, match=complaint):
         async with served(bind, **more):
             pytest.fail("it runs")
+
+
+async def test_websockets_have_a_second_port_without_pages() -> None:
+    settings = Settings(port=0, ws_bind="127.0.0.1:0")
+    with trio.fail_after(20):
+        async with serve(App(relay=True), settings) as server:
+            assert server.websocket_port != server.port
+            first = await websocket(await trio.open_tcp_stream("127.0.0.1", server.port))
+            second = await websocket(await trio.open_tcp_stream("127.0.0.1", server.websocket_port))
+            for client in (first, second):
+                await client.join("r")
+            await first.event("hello", "r")
+            await second.receive_event("hello")
+            async with httpx.AsyncClient() as web:
+                answer = await web.get(f"http://127.0.0.1:{server.websocket_port}/")
+                assert answer.status_code == 404
+            await first.close()
+            await second.close()
+
+
+async def test_a_proxy_on_a_unix_socket_says_who_the_client_is(path: Path) -> None:
+    settings = Settings(port=0, ws_bind=f"unix:{path}", trusted_proxies=("unix",))
+    app = App()
+    with trio.fail_after(20):
+        async with serve(app, settings):
+            assert stat.S_IMODE((await trio.Path(path).stat()).st_mode) == 0o660
+            stream = await trio.open_unix_socket(path)
+            client = await websocket(stream, "X-Forwarded-For: 203.0.113.7\r\n")
+            (known,) = app.clients.values()
+            assert known.remote == "203.0.113.7"
+            await client.close()
+        assert not await trio.Path(path).exists()
+
+
+async def test_what_is_no_address_for_websockets_is_named() -> None:
+    with pytest.raises(ConfigError, match="ws_bind 'x' is no address"):
+        async with serve(App(), Settings(port=0, ws_bind="x")):
+            pass
+
+
+async def websocket(stream: trio.abc.Stream, headers: str = "") -> TestClient:
+    """A client that has been greeted."""
+    client = TestClient(stream)
+    await client.handshake(headers=headers)
+    await client.welcome()
+    return client

@@ -1,4 +1,4 @@
-"""The socket of the admin API alone: a TCP port, or a Unix socket that only its owner may use."""
+"""Sockets beside the main one, for admins or for WebSockets alone: a TCP port or a Unix socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from rooms.errors import ConfigError
 from rooms.server.sockets import BACKLOG, open_socket
 
 UNIX = "unix:"
-_OWNER_ONLY = 0o177  # taken from 0o777: what is left is reading and writing, for the owner
+OWNER = 0o600
+OWNER_AND_GROUP = 0o660
+"""Who may connect to a Unix socket."""
 
 
 @contextmanager
@@ -27,38 +29,55 @@ def open_admin_socket(settings: Settings) -> Iterator[socket.socket | None]:
     Raises:
         ConfigError: It is no address, or the address cannot be had.
     """
-    where = settings.admin_bind
+    if settings.admin_bind and not settings.http:
+        raise ConfigError("admin_bind needs http: there is no admin API without it.")
+    with _open("admin_bind", settings, OWNER) as sock:
+        yield sock
+
+
+@contextmanager
+def open_websocket_socket(settings: Settings) -> Iterator[socket.socket | None]:
+    """As `open_admin_socket` for `ws_bind`; its owner's group may use a Unix socket too.
+
+    Raises:
+        ConfigError: It is no address, or the address cannot be had.
+    """
+    with _open("ws_bind", settings, OWNER_AND_GROUP) as sock:
+        yield sock
+
+
+@contextmanager
+def _open(name: str, settings: Settings, mode: int) -> Iterator[socket.socket | None]:
+    where: str = getattr(settings, name)
     if not where:
         yield None
-        return
-    if not settings.http:
-        raise ConfigError("admin_bind needs http: there is no admin API without it.")
-    if where.startswith(UNIX):
-        with _unix_socket(Path(where.removeprefix(UNIX)), settings) as sock:
+    elif where.startswith(UNIX):
+        if settings.workers > 1:
+            raise ConfigError(f"Several workers cannot share a Unix socket: bind {name} to a port.")
+        path = Path(where.removeprefix(UNIX))
+        with _unix_socket(name, path, mode, replace=settings.reuse_port) as sock:
             yield sock
     else:
-        host, port = _host_and_port(where)
+        host, port = _host_and_port(name, where)
         shared = settings.reuse_port or settings.workers > 1
         with open_socket(host, port, shared=shared) as sock:
             yield sock
 
 
-def _host_and_port(where: str) -> tuple[str, int]:
+def _host_and_port(name: str, where: str) -> tuple[str, int]:
     host, colon, port = where.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
         form = "ADDRESS:PORT or unix:PATH"
-        raise ConfigError(f"admin_bind {where!r} is no address: write {form}.")
+        raise ConfigError(f"{name} {where!r} is no address: write {form}.")
     return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
 
 
 @contextmanager
-def _unix_socket(path: Path, settings: Settings) -> Iterator[socket.socket]:
-    if settings.workers > 1:
-        raise ConfigError("Several workers cannot share a Unix socket: bind admin_bind to a port.")
+def _unix_socket(name: str, path: Path, mode: int, *, replace: bool) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         try:
-            _make_way(path, replace=settings.reuse_port)
-            _bind(sock, path)
+            _make_way(name, path, replace=replace)
+            _bind(sock, path, mode)
             sock.listen(BACKLOG)
         except OSError as error:
             detail = os.strerror(error.errno) if error.errno else str(error)
@@ -72,7 +91,7 @@ def _unix_socket(path: Path, settings: Settings) -> Iterator[socket.socket]:
                     path.unlink()
 
 
-def _make_way(path: Path, *, replace: bool) -> None:
+def _make_way(name: str, path: Path, *, replace: bool) -> None:
     """Check that nothing but an old socket is in the way.
 
     Raises:
@@ -83,7 +102,7 @@ def _make_way(path: Path, *, replace: bool) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ConfigError(f"{path} is no socket: move it away or choose another admin_bind.")
+        raise ConfigError(f"{path} is no socket: move it away or choose another {name}.")
     if not replace and _is_served(path):
         raise ConfigError(f"Another server listens on unix:{path}: stop it first.")
 
@@ -100,10 +119,10 @@ def _is_served(path: Path) -> bool:
         return True
 
 
-def _bind(sock: socket.socket, path: Path) -> None:
+def _bind(sock: socket.socket, path: Path, mode: int) -> None:
     """Bind beside the path and move it there: at no time is there one that others may use."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    before = os.umask(_OWNER_ONLY)
+    before = os.umask(0o777 & ~mode)
     try:
         sock.bind(str(beside))
     finally:
