@@ -154,7 +154,40 @@ class ShowNode(Struct, frozen=True, tag="show_node"):
     """Answered by a `NodeInfo`."""
 
 
-Question = SendTo | CloseClient | ShowClient | ListClients | ListRooms | ShowNode
+class EndUser(Struct, frozen=True, tag="end_user"):
+    """End the connections of a user, or of a token; answered by how many there were."""
+
+    user: str | None
+    token_id: str | None
+    code: int
+    reason: str
+
+
+class Revoke(Struct, frozen=True, tag="revoke"):
+    """As `EndUser`, and refuse their tokens; answered by how many connections there were."""
+
+    user: str | None
+    token_id: str | None
+    expires_at: float | None
+
+
+class Recheck(Struct, frozen=True, tag="recheck"):
+    """Ask anew who may stay where they are; answered by nothing."""
+
+    user: str | None
+
+
+Question = (
+    SendTo
+    | CloseClient
+    | ShowClient
+    | ListClients
+    | ListRooms
+    | ShowNode
+    | EndUser
+    | Revoke
+    | Recheck
+)
 
 
 # What is told.

@@ -12,10 +12,12 @@ from rooms.config import Settings
 from rooms.core.grants import Action
 from rooms.core.presence import PresenceMode
 from rooms.core.slow import SlowPolicy
-from rooms.errors import RoomsError
+from rooms.errors import Forced, RoomsError
+from rooms.protocol.bus import Recheck
 from rooms.protocol.dialects import Dialects, find_dialects
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.names import check_event
+from rooms.server import questions, reach
 from rooms.server.auth import Authenticator
 from rooms.server.authorize import RuleFunction, Rules, make_rule
 from rooms.server.client import Client
@@ -259,29 +261,48 @@ class App(SignIns):
         return RoomHandle(self.node, name)
 
     async def broadcast(self, event: str, payload: Any = None) -> None:
-        """Send an event to every connected client."""
-        await self.send_to(list(self.node.sessions), event, payload)
+        """Send an event to every connected client, of all nodes.
+
+        Raises:
+            TypeError: ``payload`` cannot be said in JSON.
+            Unavailable: The other nodes cannot be told; the clients of this one have been.
+        """
+        await reach.broadcast(self.node, event, payload)
 
     async def send_to(self, ids: Iterable[str], event: str, payload: Any = None) -> int:
-        """Send an event to some clients; returns how many of them are connected."""
-        clients = self.clients
-        found = [client for key in ids if (client := clients.get(key)) is not None]
-        for client in found:
-            await client.send(event, payload)
-        return len(found)
+        """Send an event to some clients, of any node; returns how many of them are connected.
+
+        Other nodes have two seconds to answer; one that does not is named in the log, and its
+        clients are not counted.
+
+        Raises:
+            TypeError: ``payload`` cannot be said in JSON.
+        """
+        return await reach.send_to(self.node, ids, event, payload)
+
+    async def disconnect(
+        self, client_id: str, code: int = Forced.close_code, reason: str = Forced.default_reason
+    ) -> bool | None:
+        """End the connection of a client, of any node.
+
+        Returns:
+            Whether there was one; None if its node does not answer within two seconds.
+
+        Raises:
+            ValueError: ``code`` may not be sent (RFC 6455, section 7.4.2).
+        """
+        return await reach.close(self.node, client_id, code, reason)
 
     def recheck(self, user: str | None = None) -> None:
         """Ask anew who may stay where they are, because the answers may have changed.
 
         Every command is asked for anyway; this is for those who only listen.  Whoever may not
-        stay is taken out and told.  It reaches the connections of this process.
+        stay is taken out and told; on other nodes as soon as they have heard of it.
 
         Args:
             user: Only of this one, by id.
         """
-        for session in list(self.node.sessions.values()):
-            if session.guard is not None and user in (None, session.origin.user):
-                session.guard.recheck()
+        questions.everywhere(self.node, Recheck(user))
 
     @asynccontextmanager
     async def running(

@@ -12,7 +12,7 @@ import trio
 from msgspec import Raw
 
 from rooms.brokers.peers import KEEP_SECONDS, RENEW_SECONDS, Peers
-from rooms.errors import ConfigError, RoomsError, Unavailable
+from rooms.errors import ConfigError, Disconnect, RoomsError, Unavailable
 from rooms.protocol.bus import (
     Announced,
     Answer,
@@ -27,15 +27,16 @@ from rooms.protocol.bus import (
     encode,
 )
 from rooms.server.asking import Answers, Asking
+from rooms.server.claims import Claims
 from rooms.server.neighbours import Neighbour, Neighbours
-from rooms.server.questions import ANSWERS
+from rooms.server.questions import ANSWERS, send_all
 from rooms.server.shares import Shares
 
 if TYPE_CHECKING:
     from rooms.server.node import Node
 
 FLUSH_SECONDS = 0.02
-"""How long changes are collected, once some were written."""
+"""How long changes are collected before they are written."""
 
 LOOK_SECONDS = 0.05
 """How long after there is a reason to look at the list of nodes it is looked at."""
@@ -49,6 +50,15 @@ LEAVE_SECONDS = 2.0
 WAITING_QUESTIONS = 100
 """Questions of other nodes that wait to be answered; then more are not."""
 
+WAITING_ORDERS = 1000
+"""What other nodes are to do, and have not been asked yet."""
+
+ORDERS_AT_ONCE = 4
+"""How many of those are asked at the same time."""
+
+TRIES = 5
+"""How often a node is asked that does not answer."""
+
 log = structlog.get_logger("rooms")
 
 
@@ -58,6 +68,7 @@ class Cluster:
     Attributes:
         id: Of this node: new at each start.
         neighbours: The other nodes.
+        claims: The names that guests have here.
     """
 
     def __init__(self, node: Node, peers: Peers) -> None:
@@ -71,6 +82,8 @@ class Cluster:
         self._gone: dict[str, None] = {}
         self._warned: set[str] = set()
         self._questions, self._asked = trio.open_memory_channel[tuple[str, Ask]](WAITING_QUESTIONS)
+        self._orders, self._ordered = trio.open_memory_channel[Question](WAITING_ORDERS)
+        self.claims = Claims(peers, node.guests, lambda: [self.id, *self.known])
         node.hub.sharing = self._shares
 
     @property
@@ -94,10 +107,19 @@ class Cluster:
             log.warning("nodes did not answer", nodes=answers.silent)
         return answers
 
+    def ask_soon(self, question: Question) -> None:
+        """Have all other nodes do something; who does not answer is asked again for a while."""
+        try:
+            self._orders.send_nowait(question)
+        except trio.WouldBlock:
+            self._node.counters.add("unanswered_questions", amount=len(self.known))
+            log.error("the other nodes could not be asked", question=type(question).__name__)
+
     async def tell_all(self, message: Message) -> None:
         """Tell all other nodes something.
 
         Raises:
+            BadMessage: It is too large.
             Unavailable: It could not be told.
         """
         await self._peers.tell(encode(self.id, message))
@@ -134,6 +156,9 @@ class Cluster:
                 nursery.start_soon(self._flush_forever)
                 nursery.start_soon(self._keep_forever)
                 nursery.start_soon(self._answer_forever)
+                nursery.start_soon(self.claims.release_forever)
+                for _ in range(ORDERS_AT_ONCE):
+                    nursery.start_soon(self._order_forever)
 
     async def _join(self) -> None:
         """Be listed, once all that this node holds can be read."""
@@ -146,6 +171,7 @@ class Cluster:
     async def _leave(self) -> None:
         try:
             await self._shares.flush()
+            await self.claims.release_now()
             await self._peers.leave()
             await self.tell_all(Gone())
         except Unavailable as error:
@@ -181,13 +207,14 @@ class Cluster:
         self.neighbours.be_patient()
         self.neighbours.read_all()
         await self._join()
+        await self._keep_names()
 
     async def _flush_forever(self) -> None:
         while True:
             await self._shares.waiting.wait()
+            await trio.sleep(FLUSH_SECONDS)
             try:
                 await self._shares.flush()
-                await trio.sleep(FLUSH_SECONDS)
             except Unavailable:
                 await trio.sleep(RETRY_SECONDS)
 
@@ -197,9 +224,18 @@ class Cluster:
             await trio.sleep(seconds)
             try:
                 await self._shares.keep()
+                await self._keep_names()
                 seconds = KEEP_SECONDS
             except Unavailable:
                 seconds = RETRY_SECONDS
+
+    async def _keep_names(self) -> None:
+        """Keep the guests' names; who has lost one, while this node was away, has to go."""
+        for user in await self.claims.keep():
+            log.warning("a guest's name was taken meanwhile", user=user.id)
+            for session in tuple(self._node.sessions.values()):
+                if session.origin.user == user.id:
+                    session.end(Disconnect("your name was taken meanwhile"))
 
     # What it hears.
 
@@ -230,8 +266,7 @@ class Cluster:
         self.neighbours.hear(node, message)
 
     def _hear_send_all(self, node: str, message: SendAll) -> None:
-        for session in tuple(self._node.sessions.values()):
-            session.push(message.event, message.payload)
+        send_all(self._node, message)
 
     def _hear_question(self, node: str, message: Ask) -> None:
         try:
@@ -241,6 +276,16 @@ class Cluster:
 
     def _hear_answer(self, node: str, message: Answer) -> None:
         self._asking.hear(node, message)
+
+    async def _order_forever(self) -> None:
+        """Ask what others are to do, several at once: a node that is silent holds up no other."""
+        async for question in self._ordered:
+            silent = list(self.known)
+            for _ in range(TRIES):
+                answers = await self.ask(question, [each for each in silent if each in self.known])
+                silent = answers.silent
+                if not silent:
+                    break
 
     async def _answer_forever(self) -> None:
         async for node, ask in self._asked:

@@ -11,10 +11,8 @@ from msgspec.structs import replace
 from rooms.core.history import Page
 from rooms.core.room import Room
 from rooms.errors import (
-    ConnectionLimit,
     Malformed,
     RequestError,
-    Unauthorized,
     UnknownEvent,
     Unrecoverable,
 )
@@ -39,7 +37,7 @@ from rooms.protocol.commands import (
 from rooms.protocol.foreign import ForeignEvent, Said, Tell
 from rooms.protocol.names import check_event
 from rooms.protocol.topics import parse_filter
-from rooms.server import dispatch, guard, membership, signin
+from rooms.server import dispatch, guard, guest_names, membership, signin
 from rooms.server.presence import first_users
 from rooms.server.recovery import UNREADABLE, Recovery, pages, recover, recover_now
 from rooms.server.room_tokens import check_token
@@ -277,19 +275,15 @@ def _auth_now(session: Session, command: Auth) -> bool:
     """Sign a guest in under a name; a token takes longer."""
     if session.node.gate is not None:
         return False
-    if not session.node.takes_guests or not command.name:
-        raise Unauthorized("This server takes no sign-in by name or token.")
-    if session.client.user is not None or session.rooms:
-        raise Unauthorized("Sign in once, before joining a room.")
-    user = session.node.guests.sign_in(command.name, command.secret)
-    try:
-        session.sign_in(user)
-    except ConnectionLimit:
-        session.node.guests.sign_out(user)
-        raise
-    if command.id is not None:
-        session.say(Reply(id=command.id, user=user))
-    return True
+    return guest_names.sign_in_now(session, command)
+
+
+async def _auth(session: Session, command: Auth) -> None:
+    cluster = session.node.cluster
+    if session.node.gate is None and cluster is not None:
+        await guest_names.sign_in(session, command, cluster)
+    else:
+        await signin.sign_in(session, command)
 
 
 def _ping_now(session: Session, command: Ping) -> bool:
@@ -320,7 +314,7 @@ NOW: dict[type[Said] | type[tuple[Said, ...]], Callable[[Session, Any], bool]] =
 raises a RequestError where it may not be done."""
 
 LATER: dict[type[Said], Callable[[Session, Any], Awaitable[None]]] = {
-    Auth: signin.sign_in,
+    Auth: _auth,
     Join: _join,
     ListHistory: _history,
     ListPresence: _presence,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rooms.errors import NameTaken, Unauthorized
 from rooms.protocol.commands import User
@@ -16,6 +17,14 @@ class _Held:
     user: User
     digest: bytes
     connections: int = 0
+
+
+class Claim(NamedTuple):
+    """A name that is held: what is the same for all that look alike, and a digest of its secret."""
+
+    key: str
+    secret: str
+    user: User
 
 
 class Guests:
@@ -46,12 +55,37 @@ class Guests:
         held.connections += 1
         return held.user
 
-    def sign_out(self, user: User) -> None:
-        """Note that one connection of ``user`` is gone."""
+    def sign_out(self, user: User) -> bool:
+        """Note that one connection of ``user`` is gone, and say whether it was the last."""
         held = self._held[_key(user.id)]
         held.connections -= 1
         if not held.connections:
             del self._held[_key(user.id)]
+        return not held.connections
+
+    @property
+    def claims(self) -> list[Claim]:
+        """All names that are held."""
+        return [self._claim(key) for key in self._held]
+
+    def claim_of(self, user: User) -> Claim:
+        """Return what other nodes must know of a name that is held."""
+        return self._claim(_key(user.id))
+
+    def holds(self, key: str) -> bool:
+        """Whether a name is held, in the form that is the same for all that look alike."""
+        return key in self._held
+
+    def settle(self, key: str, name: str) -> User:
+        """Have a name that is held here written as where it was held first."""
+        held = self._held[key]
+        if held.user.id != name:
+            held.user = User(name, name)
+        return held.user
+
+    def _claim(self, key: str) -> Claim:
+        held = self._held[key]
+        return Claim(key, held.digest.hex(), held.user)
 
 
 def _key(name: str) -> str:

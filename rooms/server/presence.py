@@ -12,6 +12,7 @@ from rooms.core.hub import PRESENCE_USERS
 from rooms.core.room import Room
 from rooms.errors import Disconnect, Lost, NoPong, SlowConsumer, TokenExpired
 from rooms.protocol.commands import Presence, User
+from rooms.server import guest_names as guests
 from rooms.server import membership
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ def _forget(node: Node, client: str, user: User, rooms: tuple[Room, ...]) -> Non
 
 def _free_name(node: Node, user: User | None) -> None:
     if user is not None and node.takes_guests:
-        node.guests.sign_out(user)
+        guests.sign_out(node, user)

@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING, Any
 from rooms.protocol.bus import (
     ClientInfo,
     CloseClient,
+    EndUser,
     ListClients,
     ListRooms,
     NodeInfo,
     Question,
+    Recheck,
+    Revoke,
     RoomInfo,
+    SendAll,
     SendTo,
     ShowClient,
     ShowNode,
 )
 from rooms.protocol.topics import parse_filter
+from rooms.server.endings import end_sessions, revoke
 
 if TYPE_CHECKING:
     from rooms.core.room import Room
     from rooms.server.client import Client
     from rooms.server.node import Node
+    from rooms.server.session import Session
 
 
 def client_order(client_id: str) -> tuple[int, str]:
@@ -48,15 +54,22 @@ def describe_client(node: Node, client: Client) -> ClientInfo:
 
 def send_to(node: Node, question: SendTo) -> int:
     """Send an event to some clients, and return how many of them are here."""
-    found = [node.sessions[client] for client in question.clients if client in node.sessions]
+    found = [session for each in question.clients if (session := _find(node, each)) is not None]
     for session in found:
         session.push(question.event, question.payload)
     return len(found)
 
 
+def send_all(node: Node, message: SendAll) -> None:
+    """Send an event to every client that is here."""
+    for session in tuple(node.sessions.values()):
+        if not session.signing_in:
+            session.push(message.event, message.payload)
+
+
 def close_client(node: Node, question: CloseClient) -> bool:
     """End a connection, and say whether it was there."""
-    session = node.sessions.get(question.client)
+    session = _find(node, question.client)
     if session is not None:
         session.client.close(question.code, question.reason)
     return session is not None
@@ -64,14 +77,14 @@ def close_client(node: Node, question: CloseClient) -> bool:
 
 def show_client(node: Node, question: ShowClient) -> ClientInfo | None:
     """Return what is told of a connection that is here."""
-    session = node.sessions.get(question.client)
+    session = _find(node, question.client)
     return None if session is None else describe_client(node, session.client)
 
 
 def list_clients(node: Node, question: ListClients) -> list[ClientInfo]:
     """Return a page of the connections, in the order of their ids."""
     after = None if question.after is None else client_order(question.after)
-    ids = (client for client in _clients_in(node, question.room) if client in node.sessions)
+    ids = (client for client in _clients_in(node, question.room) if _find(node, client) is not None)
     behind = (client for client in ids if after is None or client_order(client) > after)
     page = heapq.nsmallest(question.limit, behind, key=client_order)
     return [describe_client(node, node.sessions[client].client) for client in page]
@@ -91,6 +104,36 @@ def show_node(node: Node, question: ShowNode) -> NodeInfo:
     return node.info
 
 
+def end_user(node: Node, question: EndUser) -> int:
+    """End the connections that are here of a user, or of a token."""
+    return end_sessions(
+        node,
+        user=question.user,
+        token_id=question.token_id,
+        code=question.code,
+        reason=question.reason,
+    )
+
+
+def revoke_here(node: Node, question: Revoke) -> int:
+    """End what a token or a user has signed in here, and refuse it from now on."""
+    user, token, until = question.user, question.token_id, question.expires_at
+    return revoke(node, user=user, token_id=token, expires_at=until)
+
+
+def recheck(node: Node, question: Recheck) -> None:
+    """Ask anew who of those here may stay where they are."""
+    for session in list(node.sessions.values()):
+        if session.guard is not None and question.user in (None, session.origin.user):
+            session.guard.recheck()
+
+
+def _find(node: Node, client: str) -> Session | None:
+    """Return a connection that is here, once it is known whose it is."""
+    session = node.sessions.get(client)
+    return None if session is None or session.signing_in else session
+
+
 def _clients_in(node: Node, room: str | None) -> Iterable[str]:
     if room is None:
         return node.sessions
@@ -104,10 +147,20 @@ def _describe_room(node: Node, room: Room) -> RoomInfo:
 
 ANSWERS: dict[type[Question], Callable[[Node, Any], Any]] = {
     CloseClient: close_client,
+    EndUser: end_user,
     ListClients: list_clients,
     ListRooms: list_rooms,
+    Recheck: recheck,
+    Revoke: revoke_here,
     SendTo: send_to,
     ShowClient: show_client,
     ShowNode: show_node,
 }
 """Who answers what."""
+
+
+def everywhere(node: Node, question: Question) -> Any:
+    """Do something here and have the other nodes do it too; returns the answer of this node."""
+    if node.cluster is not None:
+        node.cluster.ask_soon(question)
+    return ANSWERS[type(question)](node, question)

@@ -60,7 +60,10 @@ class RoomHandle:
 
     @property
     def count(self) -> int:
-        """How many users are in the room, those included who may be back in a moment."""
+        """How many users are in the room, those included who may be back in a moment.
+
+        Those of all nodes, if somebody on this one is in it; else 0, see `fetch_count`.
+        """
         room = self._node.hub.rooms.get(self.name)
         return 0 if room is None else len(room.roster)
 
@@ -80,6 +83,30 @@ class RoomHandle:
         room = self._node.hub.rooms.get(self.name)
         users = {} if room is None else room.roster.page(limit, after).users
         return msgspec.json.decode(msgspec.json.encode(users), type=Presence)
+
+    async def fetch_presence(self, limit: int = 100, after: str | None = None) -> Presence:
+        """As `presence`, also where nobody on this node is in the room: other nodes are asked.
+
+        Raises:
+            Unavailable: The broker cannot tell for the moment.
+        """
+        room = await self._node.open_room(self.name)
+        try:
+            return self.presence(limit, after)
+        finally:
+            self._node.release_room(room)
+
+    async def fetch_count(self) -> int:
+        """As `count`, also where nobody on this node is in the room: other nodes are asked.
+
+        Raises:
+            Unavailable: The broker cannot tell for the moment.
+        """
+        room = await self._node.open_room(self.name)
+        try:
+            return self.count
+        finally:
+            self._node.release_room(room)
 
     async def publish(self, event: str, payload: Any = None, key: str | None = None) -> Position:
         """Publish an event to all members and return its position.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+from rooms.errors import Forced
+from rooms.protocol.bus import EndUser, Revoke
 from rooms.server.auth import Authenticator, AuthFunction, OwnCheck, authenticators
-from rooms.server.endings import end_sessions, revoke
+from rooms.server.endings import SIGNED_OUT
 from rooms.server.node import Node
+from rooms.server.questions import everywhere
 from rooms.server.revalidation import Revalidate, Revalidation
 
 
@@ -76,22 +79,25 @@ class SignIns(ABC):
                 ``revocation_seconds`` from now, or until the tokens end where that is known.
 
         Returns:
-            How many connections were ended.
+            How many connections of this node were ended; those of others are ended soon.
 
         Raises:
             ValueError: Neither is given.
         """
         if user is None and token_id is None:
             raise ValueError("give a user, or a token_id")
-        return revoke(self.node, user=user, token_id=token_id, expires_at=expires_at)
+        ended: int = everywhere(self.node, Revoke(user, token_id, expires_at))
+        return ended
 
     def logout(self, user: str) -> int:
-        """End all connections of a user, with 3503; return how many there were.
+        """End all connections of a user, with 3503; return how many this node had.
 
         Tokens and cookies that the user still has are good for new connections: take them away,
         or see `revoke`.
         """
-        return end_sessions(self.node, user=user)
+        code = Forced.close_code
+        ended: int = everywhere(self.node, EndUser(user, None, code, SIGNED_OUT))
+        return ended
 
     def _include_auth(self, other: SignIns) -> None:
         self.auth += other.auth

@@ -78,7 +78,7 @@ async def pass_time(seconds: float) -> None:
 async def settled() -> None:
     """Wait until all that nodes do at once has been done."""
     await wait_all_tasks_blocked()
-    await pass_time(0.05)  # what is collected for a moment
+    await pass_time(0.2)  # what is collected for a moment
     await wait_all_tasks_blocked()
 
 
@@ -96,3 +96,9 @@ async def told(client: TestClient) -> list[dict[str, Any]]:
 def summary(changes: list[dict[str, Any]]) -> list[tuple[list[str], list[str], int]]:
     """Return who joined, who left and how many there were, of each change."""
     return [(sorted(each["joined"]), sorted(each["left"]), each["count"]) for each in changes]
+
+
+def everybody(changes: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return all who joined and all who left, once for each time."""
+    joined = sorted(user for each in changes for user in each["joined"])
+    return joined, sorted(user for each in changes for user in each["left"])
