@@ -157,6 +157,22 @@ async def test_a_slow_authenticator_holds_nobody_up_and_has_an_end(
         assert slow == [503]
 
 
+async def test_so_many_checks_run_at_a_time_and_no_more(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rooms.server.gate.CHECKS", 2)
+    club = Club()
+    async with in_memory(club.app, REQUIRED) as server:
+        club.tokens.open = trio.Event()
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(knock, server, bearer("ana"))
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(club.tokens.asked) == 2
+            club.tokens.open.set()
+        assert len(club.tokens.asked) == 5
+
+
 async def test_several_authenticators_are_asked_in_their_order() -> None:
     app = App()
     asked = []
