@@ -20,6 +20,10 @@ Deliver = Callable[[Publication], None]
 Retain = Callable[[str], Retention]
 """Says how much of a room is to be kept."""
 
+Lost = Callable[[str, Position], None]
+"""Told that a room goes on behind a position, and that what came before it may not have been
+delivered; never blocks and never raises."""
+
 KEY_SECONDS = 300
 """How long the key of a publication is remembered."""
 
@@ -36,13 +40,19 @@ def retain_nothing(room: str) -> Retention:
     return NOTHING
 
 
+def ignore_lost(room: str, position: Position) -> None:
+    """Tell nobody."""
+
+
 class Broker(ABC):
     """Carries publications between nodes, gives each its position and keeps the last of them.
 
     Every publication of a subscribed room, or of a room that a followed filter names, is delivered
     once, on the publisher's own node too, with its position, in the order of the positions, which
     is the same on all nodes.  Offsets count up by one; a new epoch means that the broker lost the
-    count.  Rooms do not know of each other.
+    count.  Rooms do not know of each other.  If something could not be delivered, ``lost`` is
+    called in its place with the position behind which the room goes on, before what comes next is
+    delivered; with a new epoch always.
 
     Of a room that is to be kept, the last publications can be had as pages: always a run without
     a gap.  What is lost changes the epoch, so nobody can take a gap for silence.
@@ -73,9 +83,9 @@ class Broker(ABC):
 
     @abstractmethod
     def open(
-        self, deliver: Deliver, retain: Retain = retain_nothing
+        self, deliver: Deliver, retain: Retain = retain_nothing, lost: Lost = ignore_lost
     ) -> AbstractAsyncContextManager[None]:
-        """Be connected while the block runs; ``deliver`` is called from inside it only.
+        """Be connected while the block runs; the callbacks are called from inside it only.
 
         Raises:
             ConfigError: It cannot be connected; the message says why and what to do.

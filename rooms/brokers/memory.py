@@ -11,7 +11,7 @@ from sys import intern
 import trio
 from msgspec import UNSET, Raw
 
-from rooms.brokers.base import Broker, Deliver, Retain, retain_nothing
+from rooms.brokers.base import Broker, Deliver, Lost, Retain, ignore_lost, retain_nothing
 from rooms.brokers.keys import Keys
 from rooms.core.filters import FilterCounts
 from rooms.core.history import Kept, Page, Stream
@@ -50,7 +50,9 @@ class MemoryBroker(Broker):
         self._retain: Retain = retain_nothing
 
     @asynccontextmanager
-    async def open(self, deliver: Deliver, retain: Retain = retain_nothing) -> AsyncIterator[None]:
+    async def open(
+        self, deliver: Deliver, retain: Retain = retain_nothing, lost: Lost = ignore_lost
+    ) -> AsyncIterator[None]:
         self._deliver, self._retain = deliver, retain
         self._now = trio.lowlevel.current_clock().current_time  # a third of the usual way's cost
         try:

@@ -35,7 +35,7 @@ import structlog
 import trio
 from msgspec import UNSET, Raw
 
-from rooms.brokers.base import Broker, Deliver, Retain, retain_nothing
+from rooms.brokers.base import Broker, Deliver, Lost, Retain, ignore_lost, retain_nothing
 from rooms.brokers.keys import Keys
 from rooms.brokers.memory import MemoryBroker
 from rooms.brokers.sqlite_file import File, Synchronous, boot_id, new_epoch, when_free
@@ -103,7 +103,9 @@ class SqliteBroker(Broker):
         return None if self._writer is None else self._writer.problem
 
     @asynccontextmanager
-    async def open(self, deliver: Deliver, retain: Retain = retain_nothing) -> AsyncIterator[None]:
+    async def open(
+        self, deliver: Deliver, retain: Retain = retain_nothing, lost: Lost = ignore_lost
+    ) -> AsyncIterator[None]:
         self._deliver, self._retain = deliver, retain
         trimmer = await when_free(self._path, self._patience, self._open_file)
         writer = self._writer = Writer(self._store, self._now, self._settle)

@@ -14,7 +14,7 @@ from rooms.core.room import Listener, Member, Room
 from rooms.core.slow import SlowRule, portion_of
 from rooms.core.tick import Tick
 from rooms.errors import AlreadyJoined, NotMember
-from rooms.protocol.commands import Position, PresenceChange, Publication
+from rooms.protocol.commands import Dropped, Position, PresenceChange, Publication
 from rooms.protocol.topics import Filter
 
 PRESENCE_USERS = 100
@@ -167,6 +167,17 @@ class Hub:
         if room.listeners:
             for listener in tuple(room.listeners):
                 listener(publication)
+
+    def skip(self, name: str, position: Position) -> None:
+        """Tell the members of a room that what came before ``position`` may have been lost."""
+        room = self.rooms.get(name)
+        if room is None:
+            return
+        last, room.position = room.position, position
+        count = position.offset - last.offset if position.epoch == last.epoch else 0
+        if room.members:
+            dropped = Dropped(room=name, count=max(count, 0), position=position)
+            self.tick.publish(room, Outgoing(dropped))
 
     def follow(self, rooms: Filter, member: Member) -> None:
         """Have ``member`` told what is published in the rooms that a filter names."""

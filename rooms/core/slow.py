@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from rooms.core.outgoing import Outgoing
-from rooms.protocol.commands import Position, PresenceChange, Publication
+from rooms.protocol.commands import Dropped, Position, PresenceChange, Publication
 
 SlowPolicy = Literal["disconnect", "drop_oldest", "drop_newest"]
 
@@ -60,4 +60,6 @@ def portion_of(room: str, rule: SlowRule, pending: Iterable[Outgoing]) -> Portio
             count, position = count + 1, message.position
         elif isinstance(message, PresenceChange):
             presence, position = True, message.position
+        elif isinstance(message, Dropped):
+            count, position = count + message.count, message.position
     return Portion(room, rule, count, presence, position)

@@ -265,10 +265,10 @@ class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence", kw_o
 
 
 class Dropped(Struct, frozen=True, tag_field="type", tag="dropped", kw_only=True):
-    """Messages of a room that this client did not get because it read too slowly.
+    """Messages of a room that this client did not get: it read too slowly, or the broker lost them.
 
     Attributes:
-        count: How many publications.
+        count: How many publications; 0 with a new epoch, where nobody knows.
         position: Of the last one, so that they can be asked for in the room's history.
         presence: Whether changes of presence were lost, too; list again to know them.
     """

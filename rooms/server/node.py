@@ -154,7 +154,7 @@ class Node:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        async with self.broker.open(self.hub.deliver, self.retention):
+        async with self.broker.open(self.hub.deliver, self.retention, self.hub.skip):
             if self.cluster is None:
                 yield
             else:

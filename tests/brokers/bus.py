@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import trio
 from msgspec import UNSET, Raw
 
-from rooms.brokers.base import Broker, Deliver, Retain, retain_nothing
+from rooms.brokers.base import Broker, Deliver, Lost, Retain, ignore_lost, retain_nothing
 from rooms.brokers.keys import Keys
 from rooms.core.filters import FilterCounts
 from rooms.core.history import Kept, Page, Stream
@@ -39,7 +39,9 @@ class BusBroker(Broker):
         self._send, self._receive = trio.open_memory_channel[Publication](QUEUE)
 
     @asynccontextmanager
-    async def open(self, deliver: Deliver, retain: Retain = retain_nothing) -> AsyncIterator[None]:
+    async def open(
+        self, deliver: Deliver, retain: Retain = retain_nothing, lost: Lost = ignore_lost
+    ) -> AsyncIterator[None]:
         self._retain = retain
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._deliver_all, deliver)

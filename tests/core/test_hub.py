@@ -9,7 +9,7 @@ from rooms.core.hub import PRESENCE_USERS, Hub
 from rooms.core.room import Room
 from rooms.core.tick import Tick
 from rooms.errors import AlreadyJoined, NotMember
-from rooms.protocol.commands import Message, Position, PresenceChange, Publication
+from rooms.protocol.commands import Dropped, Message, Position, PresenceChange, Publication
 from tests.core.fakes import NATIVE, FakeMember, publication
 
 START = Position("e1", 0)
@@ -312,3 +312,22 @@ def test_every_room_is_told_of_its_own_changes() -> None:
             )
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("position", "count"), [(Position("e1", 5), 4), (Position("e2", 0), 0), (Position("e2", 9), 0)]
+)
+def test_members_are_told_where_a_room_goes_on_after_something_was_lost(
+    position: Position, count: int
+) -> None:
+    lobby = Lobby()
+    ana = lobby.join("ana")
+    first, later = publication("lobby", "say", 1), publication("lobby", "say", 6)
+    lobby.hub.deliver(first)
+    lobby.hub.skip("lobby", position)
+    lobby.hub.skip("elsewhere", position)
+    lobby.hub.deliver(later)
+    lobby.flush()
+    dropped = Dropped(room="lobby", count=count, position=position)
+    assert ana.writes == [frames(first, dropped, later)]
+    assert lobby.room.position == later.position
