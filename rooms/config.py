@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from rooms.errors import ConfigError
+from rooms.protocol.urls import hide_password
 
 ENVIRONMENT_PREFIX = "ROOMS_"
 FILE_NAME = "rooms.toml"
@@ -69,6 +70,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     cors_origins: tuple[str, ...] = ()
     dialects: tuple[str, ...] = ()
     broker: str = "memory://"
+    broker_file: str = ""
     broker_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10
     message_bytes: Count = 65536
     rooms_per_client: Count = 128
@@ -117,6 +119,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def _shown(self, name: str) -> str:
         value = getattr(self, name)
+        if name == "broker":
+            return repr(hide_password(value))
         return "'…'" if name in SECRETS and value else repr(value)
 
     @property

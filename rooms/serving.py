@@ -18,6 +18,7 @@ from rooms.config import Settings
 from rooms.server.admin_settings import with_admin_tokens
 from rooms.server.admission import Admission
 from rooms.server.app import App
+from rooms.server.broker_settings import broker_url
 from rooms.server.door import Door
 from rooms.server.drain import Drain
 from rooms.server.extra_sockets import UNIX, open_admin_socket, open_websocket_socket
@@ -164,7 +165,7 @@ async def serve(
         open_websocket_socket(settings) as websocket_sock,
     ):
         async with AsyncExitStack() as stack:
-            url = await stack.enter_async_context(open_engine(settings.broker))
+            url = await stack.enter_async_context(open_engine(broker_url(settings)))
             broker = make_broker(url, settings.broker_seconds)
             node = await stack.enter_async_context(app.running(settings, broker))
             admin: AdminPort | None = None

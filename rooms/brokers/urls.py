@@ -8,9 +8,12 @@ from urllib.parse import parse_qsl, unquote
 
 from rooms.brokers.base import Broker
 from rooms.brokers.memory import MemoryBroker
+from rooms.brokers.redis_url import SCHEMES as REDIS_SCHEMES
+from rooms.brokers.redis_url import parse_redis_url
 from rooms.errors import ConfigError
+from rooms.protocol.urls import hide_password
 
-CHOICES = "memory:// or sqlite:///FILE"
+CHOICES = "memory://, sqlite:///FILE or redis://HOST:PORT/DB"
 
 
 def make_broker(url: str, patience: float = 0.0) -> Broker:
@@ -18,7 +21,8 @@ def make_broker(url: str, patience: float = 0.0) -> Broker:
 
     Args:
         url: One of the forms below.
-        patience: Seconds for which opening waits for a file that another server still has.
+        patience: Seconds for which opening waits for a file that another server still has, and
+            every call for an engine that is away.
 
     ``memory://``
         Keeps everything in memory.
@@ -26,15 +30,31 @@ def make_broker(url: str, patience: float = 0.0) -> Broker:
         Keeps everything in a file: a path from the current folder, or with a fourth slash from the
         root.  ``?synchronous=full`` makes it outlive a failure of the machine too.
 
+    ``redis://user:password@host:6379/0``
+        Keeps everything in Redis or Valkey, for several servers; see `parse_redis_url`.
+
     Raises:
         ConfigError: It names none; the message says which there are.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":
         return _sqlite(url, rest, patience)
+    if separator and scheme in REDIS_SCHEMES:
+        return _redis(url, patience)
     if url != "memory://":
-        raise ConfigError(f"There is no broker {url!r}: choose {CHOICES}.")
+        raise ConfigError(f"There is no broker {hide_password(url)!r}: choose {CHOICES}.")
     return MemoryBroker()
+
+
+def _redis(url: str, patience: float) -> Broker:
+    try:
+        from rooms.brokers.redis import RedisBroker
+    except ImportError as error:
+        if error.name != "coredis":
+            raise
+        message = "A broker of that kind needs coredis: pip install 'rooms[redis]'."
+        raise ConfigError(message) from None
+    return RedisBroker(parse_redis_url(url), patience)
 
 
 def _sqlite(url: str, rest: str, patience: float) -> Broker:

@@ -12,6 +12,7 @@ import msgspec
 from rooms.cli.serve import setting_options
 from rooms.config import FILE_NAME, SECRETS, Loaded, Settings, load
 from rooms.errors import ConfigError
+from rooms.protocol.urls import hide_password
 
 DEFAULT = "default"
 HIDDEN = "(hidden)"
@@ -49,6 +50,8 @@ def _rows(loaded: Loaded) -> list[tuple[str, Any, str]]:
 
 def _shown(settings: Settings, name: str) -> Any:
     value = getattr(settings, name)
+    if name == "broker":
+        return hide_password(value)
     return HIDDEN if name in SECRETS and value else value
 
 

@@ -18,6 +18,7 @@ from rooms.cli.worker import start_process
 from rooms.config import Settings
 from rooms.errors import ConfigError
 from rooms.server.admin_settings import has_admin_tokens, make_token
+from rooms.server.broker_settings import broker_url
 from rooms.server.sockets import inherited_socket, open_socket
 from rooms.serving import url_of
 
@@ -48,7 +49,7 @@ def check_broker(settings: Settings) -> None:
     Raises:
         ConfigError: They would not.
     """
-    scheme = settings.broker.partition("://")[0]
+    scheme = broker_url(settings).partition("://")[0]
     if settings.workers > 1 and scheme in ALONE:
         raise ConfigError(
             f"{settings.workers} workers need a broker that connects them, and {scheme}:// keeps"
@@ -63,8 +64,8 @@ async def _supervise(settings: Settings, chat: bool, reload: bool) -> int:
     sock = inherited_socket(os.environ) or open_socket(settings.host, settings.port)
     with sock, trio.open_signal_receiver(*handled()) as signals:
         try:
-            async with open_engine(settings.broker) as broker, trio.open_nursery() as nursery:
-                crew = _Crew(settings, sock, {"broker": broker}, chat=chat)
+            async with open_engine(broker_url(settings)) as broker, trio.open_nursery() as nursery:
+                crew = _Crew(settings, sock, {"broker": broker, "broker_file": ""}, chat=chat)
                 supervisor = Supervisor(crew.start, settings.workers, waits=reload)
                 nursery.start_soon(crew.announce)
                 nursery.start_soon(_close_when, supervisor.stopping, sock)

@@ -28,6 +28,7 @@ NEEDS_RESTART = frozenset(
         "jwt_required",
         "dialects",
         "broker",
+        "broker_file",
         "broker_seconds",
         "ping_seconds",
         "pong_seconds",

@@ -32,11 +32,9 @@ async def test_a_fourth_slash_means_the_root(tmp_path: Path, options: str) -> No
         assert tmp_path.joinpath("rooms.db").exists()
 
 
-@pytest.mark.parametrize(
-    "url", ["", "memory", "memory:", "memory://x", "redis://127.0.0.1", "sqlite", "sqlite:/x"]
-)
+@pytest.mark.parametrize("url", ["", "memory", "memory:", "memory://x", "sqlite", "sqlite:/x"])
 def test_what_names_no_broker_is_refused_with_the_choices(url: str) -> None:
-    with pytest.raises(ConfigError, match="choose memory:// or sqlite:///FILE"):
+    with pytest.raises(ConfigError, match="choose memory://, sqlite:///FILE or redis:"):
         make_broker(url)
 
 

@@ -104,7 +104,7 @@ def test_mistakes_are_one_line_and_exit_with_two(tmp_path: Path) -> None:
             ("empty:app",): "There is no App called 'app' in 'empty': it has none.",
             ("--certfile", "bad.pem"): "The certificate in bad.pem cannot be used",
             ("--keyfile", "bad.pem"): "A keyfile needs a certfile",
-            ("--broker", "other://"): "There is no broker 'other://': choose memory:// or sqlite:",
+            ("--broker", "other://"): "There is no broker 'other://': choose memory://, sqlite:",
             ("--broker", "sqlite:///gone/x.db"): f"there is no folder {tmp_path / 'gone'}",
             ("--admin-token-file", "token"): "The admin token file 'token' is empty",
             ("--admin-token-file", "gone"): "The admin token cannot be read from 'gone'",

@@ -97,6 +97,8 @@ async def test_a_taken_port_is_told_in_a_sentence(taken: int) -> None:
         ({"keyfile": "key.pem"}, "A keyfile needs a certfile"),
         ({"certfile": "no such file"}, "The certificate in no such file cannot be used"),
         ({"certfile": __file__}, "cannot be used"),
+        ({"broker_file": "no such file"}, "The broker cannot be read from 'no such"),
+        ({"broker_file": "x", "broker": "sqlite:///x"}, "The broker is set twice"),
         ({"admin_token_file": "no such file"}, "The admin token cannot be read from 'no such"),
     ],
 )
@@ -107,6 +109,12 @@ async def test_what_cannot_be_used_is_told_in_a_sentence(
     with pytest.raises(ConfigError, match=message):
         async with serve(App(), chosen):
             pytest.fail("it runs")
+
+
+async def test_the_brokers_url_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "broker").write_text(f"sqlite:///{tmp_path / 'rooms.db'}\n")
+    async with serve(App(), Settings(port=0, broker_file=str(tmp_path / "broker"))):
+        assert (tmp_path / "rooms.db").exists()
 
 
 async def test_an_empty_token_file_is_told(tmp_path: Path) -> None:

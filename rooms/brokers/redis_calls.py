@@ -1,0 +1,206 @@
+"""Scripts that are to be run: collected, sent together, and each with a result of its own."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+import trio
+from coredis import Redis
+from coredis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+
+from rooms.brokers.redis_connection import REPLY_SECONDS
+from rooms.brokers.redis_scripts import Script
+from rooms.errors import Unavailable
+
+log = structlog.get_logger("rooms")
+
+BATCH = 500
+"""The most calls that are sent together."""
+
+WAITING = 10_000
+"""The most calls that wait for the engine; who comes then waits outside."""
+
+ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadingError)
+"""Says a server that is not, or not yet, the right one; nothing was done."""
+
+LOST = (ConnectionError, TimeoutError, trio.TooSlowError, OSError)
+"""What a connection ends with."""
+
+
+class Elsewhere(Exception):
+    """The server is not the right one any more."""
+
+
+class Call:
+    """One run of a script.
+
+    Args:
+        again: Whether it may be run again when it is not known whether it was.
+    """
+
+    __slots__ = ("_error", "_result", "again", "args", "done", "given_up", "keys", "script")
+
+    def __init__(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[str | bytes | int],
+        again: bool = True,
+    ) -> None:
+        self.script = script
+        self.keys = keys
+        self.args = args
+        self.again = again
+        self.given_up = False
+        self.done = trio.Event()
+        self._result: Any = None
+        self._error: Unavailable | None = None
+
+    def succeed(self, result: Any) -> None:
+        """Tell who waits what came out."""
+        self._result = result
+        self.done.set()
+
+    def fail(self, message: str) -> None:
+        """Tell who waits that it failed for the moment."""
+        self._error = Unavailable(message)
+        self.done.set()
+
+    def result(self) -> Any:
+        """Return what came out.
+
+        Raises:
+            Unavailable: It failed.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Calls:
+    """The calls that wait for one server.
+
+    All that wait are sent in one pipeline; the next is sent when its answers are there.  So they
+    are done in the order in which they came, and the more there are the cheaper each is.
+
+    Args:
+        counts: Where the pipelines are counted.
+    """
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+        self._send, self._receive = trio.open_memory_channel[Call](WAITING)
+        self._first: deque[Call] = deque()  # those that are to be tried again
+
+    async def put(self, call: Call) -> None:
+        """Have ``call`` done, waiting while too many are waiting."""
+        await self._send.send(call)
+
+    def take_back(self) -> list[Call]:
+        """Return all that wait, for another server."""
+        calls = [*self._first]
+        self._first.clear()
+        while True:
+            try:
+                calls.append(self._receive.receive_nowait())
+            except trio.WouldBlock:
+                return calls
+
+    def put_first(self, calls: Sequence[Call]) -> None:
+        """Have calls done before all others."""
+        self._first.extendleft(reversed(calls))
+
+    async def run(self, client: Redis[bytes]) -> None:
+        """Send what waits, for ever.
+
+        Raises:
+            Elsewhere, LOST: It is over with this server.
+        """
+        while True:
+            batch = await self._batch()
+            self._counts["pipelines"] += 1
+            try:
+                again = await self._settle(batch, await self._execute(client, batch))
+            except LOST as error:
+                self._interrupted(batch)
+                raise error
+            if again:
+                self.put_first(again)
+                raise Elsewhere
+
+    async def _batch(self) -> list[Call]:
+        batch = [call for call in self._first if not call.given_up]
+        self._first.clear()
+        while not batch:
+            call = await self._receive.receive()
+            if not call.given_up:
+                batch.append(call)
+        while len(batch) < BATCH:
+            try:
+                call = self._receive.receive_nowait()
+            except trio.WouldBlock:
+                break
+            if not call.given_up:
+                batch.append(call)
+        return batch
+
+    async def _execute(self, client: Redis[bytes], batch: list[Call]) -> Sequence[Any]:
+        """Return the result or error of each call of a batch."""
+        results = await _pipeline(client, batch)
+        missing = {
+            call.script for call, result in zip(batch, results, strict=True) if _unknown(result)
+        }
+        if not missing:
+            return results
+        for script in missing:
+            await client.script_load(script.text)
+        repeated = [call for call, result in zip(batch, results, strict=True) if _unknown(result)]
+        second = iter(await _pipeline(client, repeated))
+        return [next(second) if _unknown(result) else result for result in results]
+
+    async def _settle(self, batch: list[Call], results: Sequence[Any]) -> list[Call]:
+        """Give each call its result, and return those that another server must do."""
+        again: list[Call] = []
+        for call, result in zip(batch, results, strict=True):
+            if isinstance(result, ELSEWHERE) or _unknown(result):
+                again.append(call)
+            elif isinstance(result, Exception):
+                log.error("the engine refused a script", key=call.keys[0], error=str(result))
+                call.fail("The broker refuses that for the moment; its operator finds why in logs.")
+            else:
+                call.succeed(result)
+        return again
+
+    def _interrupted(self, batch: list[Call]) -> None:
+        """Keep what may be done twice; nobody knows of the rest whether it was done."""
+        self.put_first([call for call in batch if call.again])
+        for call in batch:
+            if not call.again:
+                call.fail("The broker went away; it may have been done. Give a key to be sure.")
+
+
+def _unknown(result: Any) -> bool:
+    return isinstance(result, NoScriptError)
+
+
+async def _pipeline(client: Redis[bytes], batch: Sequence[Call]) -> Sequence[Any]:
+    pipe = client.pipeline(transaction=False, raise_on_error=False, timeout=REPLY_SECONDS)
+    async with pipe:
+        for call in batch:
+            pipe.evalsha(call.script.sha, call.keys, call.args)
+    results = pipe.results
+    if results is None:
+        raise RedisError("no results")
+    return results

@@ -1,0 +1,93 @@
+"""Connections to Redis or Valkey: clients for commands, and streams for what is pushed."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, cast
+
+import trio
+from coredis import Redis
+
+from rooms.brokers.redis_url import Address, RedisUrl
+from rooms.errors import ConfigError
+
+CONNECT_SECONDS = 3.0
+REPLY_SECONDS = 5.0
+"""How long a command may take before its connection counts as broken."""
+
+
+def tls_context(url: RedisUrl) -> ssl.SSLContext | None:
+    """Return what checks the engine's certificate, or None without TLS.
+
+    Raises:
+        ConfigError: The file of certificates cannot be used.
+    """
+    if not url.tls:
+        return None
+    try:
+        return ssl.create_default_context(cafile=url.options.ca or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"The broker's ca={url.options.ca} cannot be used: {error}.") from None
+
+
+def make_client(url: RedisUrl, address: Address, *, login: bool = True) -> Redis[bytes]:
+    """Return a client for commands to one server; use it in an ``async with``.
+
+    Args:
+        login: Whether the server asks for the URL's user and password and has its database.
+    """
+    options = {**_manner(url), **({**_login(url), "db": url.db} if login else {})}
+    host, port = address
+    if port == 0:
+        return cast(Redis[bytes], Redis(unix_socket_path=host, **options))
+    return cast(Redis[bytes], Redis(host, port, **options))
+
+
+async def open_stream(url: RedisUrl, address: Address) -> trio.abc.Stream:
+    """Return a stream to one server.
+
+    Raises:
+        OSError, trio.TooSlowError: There is no way to it.
+    """
+    host, port = address
+    with trio.fail_after(CONNECT_SECONDS):
+        if port == 0:
+            return await trio.open_unix_socket(host)
+        stream = await trio.open_tcp_stream(host, port)
+        context = tls_context(url)
+        if context is None:
+            return stream
+        return await _encrypt(stream, context, host)
+
+
+async def _encrypt(
+    stream: trio.SocketStream, context: ssl.SSLContext, host: str
+) -> trio.abc.Stream:
+    encrypted = trio.SSLStream(stream, context, server_hostname=host)
+    done = False
+    try:
+        await encrypted.do_handshake()
+        done = True
+    except trio.BrokenResourceError as error:
+        raise OSError(f"no TLS with {host}: {error.__cause__ or error}") from None
+    finally:
+        if not done:
+            await trio.aclose_forcefully(stream)
+    return encrypted
+
+
+def _login(url: RedisUrl) -> dict[str, Any]:
+    return {
+        "username": url.user or None,
+        "password": url.password or None,
+        "ssl_context": tls_context(url),
+    }
+
+
+def _manner(url: RedisUrl) -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "stream_timeout": REPLY_SECONDS,
+        "verify_version": False,
+        "decode_responses": False,
+    }

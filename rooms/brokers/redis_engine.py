@@ -1,0 +1,262 @@
+"""The engine as a whole: one server, the one that Sentinels name, or those of a cluster."""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+from coredis.exceptions import RedisError
+
+from rooms.brokers.redis_calls import Call
+from rooms.brokers.redis_connection import make_client
+from rooms.brokers.redis_names import Names
+from rooms.brokers.redis_shard import Ear, Shard, Verb
+from rooms.brokers.redis_url import Address, RedisUrl
+from rooms.errors import ConfigError, Unavailable
+
+SLOTS = 16384
+FIND_SECONDS = 3.0
+RETRY_SECONDS = 0.1
+START_SECONDS = 1.0
+
+Range = tuple[int, int, Address]
+"""The first and the last of some slots, and which server has them."""
+
+
+def slot_of(name: str | bytes) -> int:
+    """Return the slot of a key or channel: that of its hash tag, if it has one."""
+    data = name.encode() if isinstance(name, str) else name
+    _, brace, rest = data.partition(b"{")
+    tag, end, _ = rest.partition(b"}")
+    return crc_hqx(tag if brace and end and tag else data, 0) % SLOTS
+
+
+class Engine:
+    """Runs scripts and hears channels, wherever in the engine they are.
+
+    Args:
+        patience: Seconds for which a call waits for an engine that is away.
+
+    Attributes:
+        counts: How often things went wrong, by their name.
+    """
+
+    def __init__(self, url: RedisUrl, patience: float) -> None:
+        self.url = url
+        self.names = Names(url.options.prefix)
+        self.patience = patience
+        self.counts: Counter[str] = Counter()
+        self._shards: dict[Address | None, Shard] = {}
+        self._ranges: list[Range] = []
+        self._ears: dict[bytes, tuple[Verb, Ear]] = {}
+        self._nursery: trio.Nursery | None = None
+        self._known: list[Address] = list(url.addresses)
+        self._finding = trio.Lock()
+
+    @property
+    def sharded(self) -> bool:
+        """Whether it is a cluster."""
+        return self.url.kind == "cluster"
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong for the moment, if anything is."""
+        problems = (shard.problem for shard in self._shards.values())
+        return next((problem for problem in problems if problem is not None), None)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Be connected while the block runs.
+
+        Raises:
+            ConfigError: It cannot be reached for as long as the patience lasts.
+        """
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                why = await self._start()
+                if why is None:
+                    yield
+            finally:
+                self._shards.clear()
+                nursery.cancel_scope.cancel()
+        if why is not None:
+            raise ConfigError(f"The broker {self.url.shown} cannot be used: {why}")
+
+    async def call(self, call: Call) -> Any:
+        """Have a script run and return what came out.
+
+        Raises:
+            Unavailable: The engine is away, or refuses it.
+        """
+        with trio.move_on_after(self.patience):
+            try:
+                if not self._shards:
+                    raise Unavailable("The server is stopping; try again later.")
+                await self._shard_of(call.keys[0]).calls.put(call)
+                await call.done.wait()
+                return call.result()
+            finally:
+                call.given_up = True
+        self.counts["given_up"] += 1
+        raise Unavailable("The server's broker is away for the moment; try again.")
+
+    def listen(self, verb: Verb, channel: str, ear: Ear) -> None:
+        """Have ``ear`` hear a channel from soon on; it is told from when on."""
+        name = channel.encode()
+        self._ears[name] = (verb, ear)
+        self._home(verb, name).listen(verb, name, ear)
+
+    def unlisten(self, channel: str) -> None:
+        """Undo `listen`; it need not have been done."""
+        name = channel.encode()
+        verb, _ = self._ears.pop(name, (None, None))
+        if verb is not None:
+            self._home(verb, name).unlisten(name)
+
+    async def _start(self) -> str | None:
+        """Connect to all there is and wait until it works; returns why it does not."""
+        why = "no answer"
+        with trio.move_on_after(max(self.patience, START_SECONDS)):
+            while not self._shards:
+                try:
+                    await self._place()
+                except (OSError, RedisError, trio.TooSlowError) as error:
+                    why = str(error) or type(error).__name__
+                    await trio.sleep(RETRY_SECONDS)
+            for shard in list(self._shards.values()):
+                await shard.worked.wait()
+            return None
+        return self.problem or why
+
+    # Where what is.
+
+    def _shard_of(self, name: str | bytes) -> Shard:
+        slot = slot_of(name)
+        for low, high, address in self._ranges:
+            if low <= slot <= high:
+                return self._shards[address]
+        return next(iter(self._shards.values()))
+
+    def _home(self, verb: Verb, channel: bytes) -> Shard:
+        """Return the shard of a channel; where any would do it is the first."""
+        if verb == "SSUBSCRIBE":
+            return self._shard_of(channel)
+        return next(iter(self._shards.values()))
+
+    async def _place(self) -> None:
+        """Find the servers, and have everything where it belongs."""
+        if not self.sharded:
+            self._add(None, self.names.shared("sound"))
+            return
+        async with self._finding:
+            with trio.fail_after(FIND_SECONDS):
+                ranges = await self._slots()
+            if ranges != self._ranges:
+                self._move(ranges)
+
+    def _add(self, address: Address | None, sound: str) -> None:
+        async def find() -> Address:
+            return await self._find(address)
+
+        shard = self._shards[address] = Shard(self.url, find, sound, self.counts)
+        assert self._nursery is not None
+        self._nursery.start_soon(shard.run)
+
+    def _move(self, ranges: list[Range]) -> None:
+        """Take over where a cluster's slots are now."""
+        old = self._shards
+        self._ranges, self._shards = ranges, {}
+        for low, _, address in ranges:
+            if address in self._shards:
+                continue
+            if address in old:
+                self._shards[address] = old.pop(address)
+            else:
+                self._add(address, self._sound(low))
+        self._known = [*self._shards, *self.url.addresses]  # type: ignore[list-item]
+        for shard in old.values():
+            shard.scope.cancel()
+        self._reroute([*old.values(), *self._shards.values()])
+
+    def _reroute(self, shards: Sequence[Shard]) -> None:
+        for name, (verb, ear) in self._ears.items():
+            home = self._home(verb, name)
+            for shard in shards:
+                if shard is not home:
+                    shard.unlisten(name)
+            if not home.hears(name):
+                home.listen(verb, name, ear)
+        calls = [call for shard in shards for call in shard.calls.take_back()]
+        for call in reversed(calls):
+            self._shard_of(call.keys[0]).calls.put_first([call])
+
+    def _sound(self, slot: int) -> str:
+        """Return a channel that is in a slot."""
+        for number in range(SLOTS * 20):
+            if slot_of(str(number)) == slot:
+                return self.names.room("sound", str(number))
+        return self.names.shared("sound")
+
+    # Finding servers.
+
+    async def _find(self, address: Address | None) -> Address:
+        """Return where a shard's server is now.
+
+        Raises:
+            OSError, RedisError, trio.TooSlowError: It cannot be found.
+        """
+        if self.url.kind == "single":
+            return self.url.addresses[0]
+        if self.url.kind == "sentinel":
+            with trio.fail_after(FIND_SECONDS):
+                return await self._ask_sentinels()
+        await self._place()
+        assert address is not None
+        return address
+
+    async def _ask_sentinels(self) -> Address:
+        why: Exception = OSError("no Sentinel answers")
+        for address in self.url.addresses:
+            try:
+                async with make_client(self.url, address, login=False) as client:
+                    found = await client.execute_command(
+                        client.create_request(
+                            b"SENTINEL GET-MASTER-ADDR-BY-NAME",
+                            self.url.service,
+                            callback=lambda answer: answer,
+                        )
+                    )
+            except (OSError, RedisError) as error:
+                why = error
+                continue
+            if found:
+                return found[0].decode(), int(found[1])
+            why = OSError(f"the Sentinels know no {self.url.service!r}")
+        raise why
+
+    async def _slots(self) -> list[Range]:
+        """Ask the cluster where its slots are."""
+        why: Exception = OSError("no server of the cluster answers")
+        for address in dict.fromkeys(self._known):
+            try:
+                async with make_client(self.url, address) as client:
+                    answer = await client.execute_command(
+                        client.create_request(b"CLUSTER SLOTS", callback=lambda answer: answer)
+                    )
+            except (OSError, RedisError) as error:
+                why = error
+                continue
+            if answer:
+                return [_range(entry, address) for entry in answer]
+            why = OSError("the cluster has no slots")
+        raise why
+
+
+def _range(entry: Any, asked: Address) -> Range:
+    host = entry[2][0]
+    return int(entry[0]), int(entry[1]), ((host or asked[0].encode()).decode(), int(entry[2][1]))

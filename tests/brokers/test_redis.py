@@ -1,0 +1,322 @@
+"""`rooms.brokers.redis` on a real Valkey: what breaks, and what is told of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from msgspec import Raw
+
+from rooms.brokers.redis import RedisBroker
+from rooms.brokers.redis_url import parse_redis_url
+from rooms.core.history import NOTHING, Retention
+from rooms.errors import ConfigError, Unavailable
+from rooms.protocol.commands import Position
+from rooms.testing.brokers.node import KEPT, BrokerNode
+from rooms.testing.faults import FaultProxy, fault_proxy
+from tests.brokers.valkey import Valkey
+
+SECONDS = 10
+QUICK = "probe=0.3"
+
+
+class Node(BrokerNode):
+    """A node that is told what is lost, too."""
+
+    broker: RedisBroker
+
+    def __init__(self, url: str, patience: float = SECONDS) -> None:
+        super().__init__(RedisBroker(parse_redis_url(url), patience))
+        self.lost: list[tuple[str, Position]] = []
+
+    def lose(self, room: str, position: Position) -> None:
+        self.lost.append((room, position))
+        self._changed.set()
+
+    async def until_lost(self, count: int = 1) -> Position:
+        """Wait until that much was told as lost; return the last position."""
+        with trio.fail_after(SECONDS):
+            while len(self.lost) < count:
+                self._changed = trio.Event()
+                await self._changed.wait()
+        return self.lost[-1][1]
+
+    @asynccontextmanager
+    async def opened(self, retain: Retention = KEPT) -> AsyncIterator[Node]:
+        self.is_open = True
+        async with self.broker.open(self.deliver, lambda room: retain, self.lose):
+            yield self
+
+
+def url_of(valkey: Valkey, options: str = QUICK) -> str:
+    return f"{valkey.url}?prefix={secrets.token_hex(4)}&{options}"
+
+
+def through(proxy: FaultProxy) -> str:
+    return f"redis://127.0.0.1:{proxy.port}?prefix={secrets.token_hex(4)}&{QUICK}"
+
+
+async def until_away(broker: RedisBroker) -> None:
+    """Wait until the broker says that something is wrong."""
+    with trio.fail_after(SECONDS):
+        while broker.problem is None:
+            await trio.lowlevel.checkpoint()
+
+
+async def until_back(broker: RedisBroker) -> None:
+    with trio.fail_after(SECONDS):
+        while broker.problem is not None:
+            await trio.lowlevel.checkpoint()
+
+
+async def test_with_a_log_nothing_is_lost_when_the_engine_is_killed() -> None:
+    with Valkey(appendonly="yes", appendfsync="always") as valkey:
+        async with Node(url_of(valkey)).opened() as node:
+            await node.subscribe("a")
+            first = await node.publish("a", "1", key="k")
+            await node.wait_for("a", "1")
+            await trio.to_thread.run_sync(valkey.kill)
+            await until_away(node.broker)
+            await trio.to_thread.run_sync(valkey.start)
+            assert await node.publish("a", "1", key="k") == first
+            assert await node.publish("a", "2") == Position(first.epoch, 2)
+            await node.wait_for("a", "2")
+            assert (node.events("a"), node.lost) == (["1", "2"], [])
+            await until_back(node.broker)
+
+
+async def test_without_one_the_epoch_changes_and_everybody_is_told() -> None:
+    with Valkey() as valkey:
+        async with Node(url_of(valkey)).opened() as node:
+            await node.subscribe("a")
+            before = await node.publish("a", "1")
+            await node.wait_for("a", "1")
+            await trio.to_thread.run_sync(valkey.kill)
+            await trio.to_thread.run_sync(valkey.start)
+            now = await node.until_lost()
+            assert (now.epoch != before.epoch, now.offset) == (True, 0)
+            assert await node.publish("a", "2") == Position(now.epoch, 1)
+            await node.wait_for("a", "2")
+
+
+async def test_a_publication_waits_for_an_engine_that_is_away_and_then_fails() -> None:
+    with Valkey() as valkey:
+        async with Node(url_of(valkey), patience=0.5).opened() as node:
+            await trio.to_thread.run_sync(valkey.kill)
+            await until_away(node.broker)
+            with pytest.raises(Unavailable) as caught:
+                await node.publish("a", "1")
+            assert caught.value.retry_after
+            with pytest.raises(Unavailable):
+                await node.subscribe("a")
+            with pytest.raises(Unavailable):
+                await node.history("a")
+            assert "away" in (node.broker.problem or "")
+
+
+async def test_what_is_published_while_it_is_away_is_published_when_it_is_back() -> None:
+    with Valkey() as valkey:
+        async with Node(url_of(valkey)).opened() as node, trio.open_nursery() as nursery:
+            await trio.to_thread.run_sync(valkey.kill)
+            await until_away(node.broker)
+            nursery.start_soon(node.publish_all, "a", "1", "2")
+            await trio.testing.wait_all_tasks_blocked()
+            await trio.to_thread.run_sync(valkey.start)
+            await node.subscribe("a")
+            await node.publish("a", "3")
+            await node.wait_for("a", "3")
+
+
+async def test_what_a_cut_link_swallowed_is_read_from_the_stream(valkey: Valkey) -> None:
+    async with fault_proxy(valkey.port) as proxy:
+        far = Node(through(proxy))
+        near = Node(f"{valkey.url}?prefix={far.broker.engine.url.options.prefix}")
+        async with far.opened(), near.opened():
+            await far.subscribe("a")
+            await near.publish("a", "1")
+            await far.wait_for("a", "1")
+            for line in list(proxy.lines.values()):
+                line.cut()
+            await near.publish_all("a", "2", "3", "4")
+            await far.wait_for("a", "4")
+            assert (far.events("a"), far.lost) == (["1", "2", "3", "4"], [])
+
+
+async def test_a_stalled_link_is_found_by_the_probe_and_made_anew(valkey: Valkey) -> None:
+    async with fault_proxy(valkey.port) as proxy:
+        far = Node(through(proxy))
+        near = Node(f"{valkey.url}?prefix={far.broker.engine.url.options.prefix}")
+        async with far.opened(), near.opened():
+            await far.subscribe("a")
+            for line in list(proxy.lines.values()):
+                line.down.stall()
+            await near.publish_all("a", "1", "2")
+            await until_away(far.broker)
+            assert far.broker.counts["deaf"] == 1
+            await far.wait_for("a", "2")
+            assert (far.events("a"), far.lost) == (["1", "2"], [])
+            await until_back(far.broker)
+
+
+async def test_without_history_a_gap_is_told(valkey: Valkey) -> None:
+    async with fault_proxy(valkey.port) as proxy:
+        far = Node(through(proxy))
+        near = Node(f"{valkey.url}?prefix={far.broker.engine.url.options.prefix}")
+        async with far.opened(NOTHING), near.opened(NOTHING):
+            await far.subscribe("a")
+            await near.publish("a", "1")
+            await far.wait_for("a", "1")
+            for line in list(proxy.lines.values()):
+                line.cut()
+            positions = await near.publish_all("a", "2", "3")
+            assert await far.until_lost() == positions[-1]
+            await near.publish("a", "4")
+            await far.wait_for("a", "4")
+            assert far.events("a") == ["1", "4"]
+
+
+async def test_what_is_not_kept_any_more_is_told_as_lost(valkey: Valkey) -> None:
+    async with fault_proxy(valkey.port) as proxy:
+        far = Node(through(proxy))
+        near = Node(f"{valkey.url}?prefix={far.broker.engine.url.options.prefix}")
+        retention = Retention(2, 60)
+        async with far.opened(retention), near.opened(retention):
+            await far.subscribe("a")
+            await near.publish("a", "1")
+            await far.wait_for("a", "1")
+            for line in list(proxy.lines.values()):
+                line.cut()
+            positions = await near.publish_all("a", *"2345")
+            await far.wait_for("a", "5")
+            assert far.events("a") == ["1", "4", "5"]
+            assert far.lost == [("a", positions[1])]
+
+
+@pytest.mark.parametrize("command", [["FLUSHALL"], ["DEL", "{}:{a}:n"]])
+async def test_data_that_is_gone_begins_a_new_epoch(valkey: Valkey, command: list[str]) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        await node.subscribe("a")
+        old = await node.publish("a", "1", key="k")
+        await node.wait_for("a", "1")
+        prefix = node.broker.engine.url.options.prefix
+        valkey.command(*[word.replace("{}", prefix) for word in command])
+        new = await node.publish("a", "2", key="k")
+        assert (new.epoch != old.epoch, new.offset) == (True, 1)
+        await node.wait_for("a", "2")
+        assert node.lost == [("a", Position(new.epoch, 0))]
+        assert [each.event for each in (await node.history("a")).publications] == ["2"]
+
+
+async def test_a_count_that_went_back_begins_a_new_epoch(valkey: Valkey) -> None:
+    async with fault_proxy(valkey.port) as proxy:
+        far = Node(through(proxy))
+        async with far.opened():
+            await far.subscribe("a")
+            prefix = far.broker.engine.url.options.prefix
+            last = (await far.publish_all("a", "1", "2", "3"))[-1]
+            await far.wait_for("a", "3")
+            valkey.command("HSET", f"{prefix}:{{a}}:n", "n", "2")  # as an older replica has it
+            valkey.command("XDEL", f"{prefix}:{{a}}:s", "3-0")
+            for line in list(proxy.lines.values()):
+                line.cut()
+            assert (await far.until_lost()).epoch != last.epoch
+
+
+async def test_the_scripts_may_be_forgotten(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        await node.subscribe("a")
+        await node.publish("a", "1")
+        valkey.command("SCRIPT", "FLUSH")
+        await node.publish_all("a", "2", "3")
+        await node.wait_for("a", "3")
+        assert node.events("a") == ["1", "2", "3"]
+
+
+async def test_foreign_messages_are_counted_and_ignored(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        await node.subscribe("a")
+        channel = f"{node.broker.engine.url.options.prefix}:{{a}}:c"
+        for junk in ("", "junk", "e 1 1\n[", "e 1 1\n[1]", "\n" * 10, "e x 1\n", "x" * 2_000_000):
+            valkey.command("PUBLISH", channel, junk)
+        await node.publish("a", "1")
+        await node.wait_for("a", "1")
+        assert node.events("a") == ["1"]
+        assert node.broker.counts["oversized"] == 1
+        assert node.broker.counts["malformed"] == 6
+
+
+async def test_a_newer_nodes_messages_are_skipped_as_lost(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened(NOTHING) as node:
+        start = await node.subscribe("a")
+        prefix = node.broker.engine.url.options.prefix
+        valkey.command("HSET", f"{prefix}:{{a}}:n", "n", "1")
+        newer = f'{start.epoch} 1 5\n[2,"a",{{"all":"new"}}]'
+        valkey.command("PUBLISH", f"{prefix}:{{a}}:c", newer)
+        assert await node.until_lost() == Position(start.epoch, 1)
+        assert node.broker.counts["newer"] == 1
+        await node.publish("a", "2")
+        await node.wait_for("a", "2")
+
+
+async def test_a_key_of_another_kind_fails_its_room_only(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        prefix = node.broker.engine.url.options.prefix
+        valkey.command("SET", f"{prefix}:{{bad}}:n", "x")
+        with pytest.raises(Unavailable):
+            await node.publish("bad", "1")
+        await node.subscribe("a")
+        await node.publish("a", "1")
+        await node.wait_for("a", "1")
+
+
+async def test_a_burst_is_carried_by_few_pipelines_in_order(valkey: Valkey) -> None:
+    positions: list[Position] = []
+
+    async def publish(node: Node, number: int) -> None:
+        positions.append(await node.broker.publish("a", f"{number}", Raw(b"1")))
+
+    async with Node(url_of(valkey)).opened() as node:
+        await node.subscribe("a")
+        async with trio.open_nursery() as nursery:
+            for number in range(1000):
+                nursery.start_soon(publish, node, number)
+        assert len({position.offset for position in positions}) == 1000
+        with trio.fail_after(SECONDS):
+            while len(node.delivered) < 1000:
+                await trio.lowlevel.checkpoint()
+        assert [each.position.offset for each in node.delivered] == list(range(1, 1001))
+        assert node.broker.engine.counts["pipelines"] < 50
+
+
+async def test_a_wrong_password_or_nobody_there_is_said_without_the_password() -> None:
+    with Valkey(requirepass="right") as valkey:
+        for url in (f"redis://:wr0ng@127.0.0.1:{valkey.port}", "redis://:wr0ng@127.0.0.1:1"):
+            with pytest.raises(ConfigError, match="cannot be used") as caught:
+                async with Node(url, patience=0.5).opened():
+                    pass
+            assert "wr0ng" not in str(caught.value)
+        async with Node(f"redis://:right@127.0.0.1:{valkey.port}").opened() as node:
+            await node.publish("a", "1")
+
+
+async def test_nothing_stays_in_the_engine_when_the_times_have_passed(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        await node.subscribe("a")
+        await node.publish("a", "1", key="k")
+        script = (
+            "local passing = 0 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do "
+            "if redis.call('PTTL', key) > 0 then passing = passing + 1 end end "
+            "return passing * 100 + #redis.call('KEYS', ARGV[1])"
+        )
+        prefix = node.broker.engine.url.options.prefix
+        assert valkey.command("EVAL", script, "0", f"{prefix}:*") == ":303"  # all three pass
+
+
+async def test_a_unix_socket_will_do(valkey: Valkey) -> None:
+    async with Node(f"unix://{valkey.folder}/valkey.sock?prefix=unix").opened() as node:
+        await node.subscribe("a")
+        await node.publish("a", "1")
+        await node.wait_for("a", "1")
