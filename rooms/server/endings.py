@@ -37,7 +37,7 @@ def end_sessions(
     for session in found:
         session.end(Forced(reason, code))
     if user is not None and node.gate is not None:
-        node.gate.tickets.drop(user)
+        node.gate.log_out(user)
     return len(found)
 
 

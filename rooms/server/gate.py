@@ -24,6 +24,9 @@ CHECKS = 256
 TOKEN_BYTES = 16 * 1024
 """The longest token that anybody is asked about."""
 
+LOGOUTS = 4096
+"""How many users are remembered who were signed out last, as long as their checks may take."""
+
 FAILED = 500
 """The status of a refusal that is the server's own failure."""
 
@@ -46,6 +49,8 @@ class Gate:
         self.anonymous = any(isinstance(each, Anonymous) for each in self.authenticators)
         self.tickets = Tickets()
         self.revocations = Revocations()
+        self._turn = 0
+        self._logouts: dict[str, int] = {}  # in which turn; the oldest first
 
     async def admit(self, handshake: Handshake, head: RequestHead) -> Identity | None:
         """Return who asks for a connection, or None if the request does not tell.
@@ -72,12 +77,24 @@ class Gate:
         if len(credentials.token or "") > TOKEN_BYTES:
             raise Refused(f"A token can have {TOKEN_BYTES} bytes at most.")
         async with self._limiter:
+            turn = self._turn
             identity = await self._ask(credentials)
         if identity is not None:
+            if self._logouts.get(identity.user.id, 0) > turn:  # the answer may be from before
+                raise Refused("You were signed out meanwhile: sign in again.")
             self.check(identity)
         elif credentials.token is not None:
             raise Refused("This token is of no kind that is known here.")
         return identity
+
+    def log_out(self, user: str) -> None:
+        """Take a user's tickets back, and have checks that are under way let the user not in."""
+        self.tickets.drop(user)
+        self._turn += 1
+        self._logouts.pop(user, None)
+        self._logouts[user] = self._turn
+        if len(self._logouts) > LOGOUTS:
+            del self._logouts[next(iter(self._logouts))]
 
     def check(self, identity: Identity) -> None:
         """Return if ``identity`` still holds.

@@ -81,6 +81,19 @@ async def test_a_user_may_come_back_after_a_logout() -> None:
         assert not await refused(server, "ana")
 
 
+async def test_a_check_that_is_under_way_at_a_logout_lets_nobody_in() -> None:
+    club = Club()
+    async with in_memory(club.app) as server:
+        client = await server.connect()
+        club.tokens.open = trio.Event()
+        await client.send(type="auth", token="ana", id=1)
+        await trio.testing.wait_all_tasks_blocked()
+        club.app.logout("ana")
+        club.tokens.open.set()
+        assert (await client.receive_type("error"))["code"] == "unauthorized"
+        assert (await client.request(type="auth", token="ana"))["user"]["id"] == "ana"
+
+
 async def test_guests_can_be_logged_out_too() -> None:
     app = App(guests=True)
     async with in_memory(app) as server:
