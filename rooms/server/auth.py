@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from rooms.core.identity import Identity
 from rooms.errors import Refused
 from rooms.protocol.certificate import Certificate
 from rooms.protocol.commands import User
+
+TTL_SECONDS = 3600.0
+"""How long a token holds that is made without saying how long."""
 
 Source = Literal["header", "subprotocol", "message", "none"]
 """Where a token was found."""
@@ -63,6 +66,40 @@ class Authenticator(ABC):
 
         Raises:
             ConfigError: One cannot be used; what was read before holds.
+        """
+
+
+class TokenMaker(Authenticator):
+    """One that can also make what it takes."""
+
+    @property
+    @abstractmethod
+    def can_make(self) -> bool:
+        """Whether it has what it takes to make tokens."""
+
+    @abstractmethod
+    def make(
+        self,
+        user: str,
+        *,
+        ttl: float = TTL_SECONDS,
+        name: str = "",
+        rooms: Mapping[str, Iterable[str]] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Return a token for ``user`` that this object takes.
+
+        Args:
+            ttl: Seconds for which it holds.
+            name: As others see it.
+            rooms: What may be done where: filters of rooms, each with a list of ``join``,
+                ``publish``, ``subscribe``, ``presence`` and ``history``.  Without it the
+                application decides.
+            claims: What else it says.
+
+        Raises:
+            ConfigError: It cannot make any.
+            ValueError: The token would not be taken.
         """
 
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from rooms.errors import Forced
+from rooms.errors import ConfigError, Forced
 from rooms.protocol.bus import EndUser, Revoke
-from rooms.server.auth import Authenticator, AuthFunction, OwnCheck, authenticators
+from rooms.server.auth import (
+    TTL_SECONDS,
+    Authenticator,
+    AuthFunction,
+    OwnCheck,
+    TokenMaker,
+    authenticators,
+)
 from rooms.server.endings import SIGNED_OUT
 from rooms.server.node import Node
 from rooms.server.questions import everywhere
@@ -39,6 +47,30 @@ class SignIns(ABC):
         """
         self.auth.append(OwnCheck(function))
         return function
+
+    def make_token(
+        self,
+        user: str,
+        *,
+        ttl: float = TTL_SECONDS,
+        name: str = "",
+        rooms: Mapping[str, Iterable[str]] | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Return a token that this application takes, for one room or whatever ``rooms`` says.
+
+        Arguments are as in `JWT.make`; the `JWT` is the first that has a secret, of ``auth`` or
+        of the settings that the application is served with.
+
+        Raises:
+            ConfigError: There is none.
+            ValueError: The token would not be taken.
+        """
+        auth = self.auth or (self.node.gate.authenticators if self.node.gate else ())
+        for each in auth:
+            if isinstance(each, TokenMaker) and each.can_make:
+                return each.make(user, ttl=ttl, name=name, rooms=rooms, claims=claims)
+        raise ConfigError("Tokens are made with a secret only: set jwt_secret or jwt_secret_file.")
 
     def revalidate(self, seconds: float = 60.0) -> Callable[[Revalidate], Revalidate]:
         """Register a function that is asked about each signed-in client, once in ``seconds``.

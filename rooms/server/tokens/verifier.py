@@ -11,7 +11,7 @@ from typing import Any
 from rooms.core.claims import LEEWAY_SECONDS, Rules, identify
 from rooms.core.identity import Identity
 from rooms.errors import ConfigError, InvalidToken
-from rooms.server.auth import Authenticator, Credentials
+from rooms.server.auth import TTL_SECONDS, Credentials, TokenMaker
 from rooms.server.tokens.keys import SECRET_BYTES, FixedKeys, Key
 from rooms.server.tokens.signatures import (
     TOKEN_BYTES,
@@ -22,13 +22,10 @@ from rooms.server.tokens.signatures import (
 )
 from rooms.server.tokens.sources import KeyPlace, open_keys
 
-TTL_SECONDS = 3600.0
-"""How long a token holds that is made without saying how long."""
-
 _OWN_CLAIMS = frozenset({"sub", "name", "rooms", "exp", "iat", "jti"})
 
 
-class JWT(Authenticator):
+class JWT(TokenMaker):
     """Takes JSON Web Tokens (RFC 7519) that the keys of one issuer have signed.
 
     A token's ``sub`` is the user's id, ``name`` the name, ``rooms`` what may be done where
@@ -115,6 +112,11 @@ class JWT(Authenticator):
         if isinstance(self._keys, FixedKeys):
             self._keys = open_keys(self._place, self._pinned)
 
+    @property
+    def can_make(self) -> bool:
+        """Whether the key is a secret."""
+        return bool(self._place.secret or self._place.secret_file)
+
     def make(
         self,
         user: str,
@@ -126,17 +128,7 @@ class JWT(Authenticator):
     ) -> str:
         """Return a token for ``user`` that this object takes; only where the key is a secret.
 
-        Args:
-            ttl: Seconds for which it holds.
-            name: As others see it.
-            rooms: What may be done where: filters of rooms, each with a list of ``join``,
-                ``publish``, ``subscribe``, ``presence`` and ``history``.  Without it the
-                application decides.
-            claims: What else it says.
-
-        Raises:
-            ConfigError: The key is no secret.
-            ValueError: It would not be taken.
+        Arguments and errors are those of `TokenMaker.make`.
         """
         key = self._signing_key()
         now = self._clock()
@@ -161,7 +153,7 @@ class JWT(Authenticator):
         return isinstance(issuer, str) and issuer not in self._rules.issuers
 
     def _signing_key(self) -> Key:
-        if isinstance(self._keys, FixedKeys) and not self._place.key_file:
+        if isinstance(self._keys, FixedKeys) and self.can_make:
             return self._keys.keys[0]
         raise ConfigError("Tokens are made with a secret only: set jwt_secret or jwt_secret_file.")
 

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from rooms import JWT, ConfigError
+from rooms import JWT, Anonymous, App, ConfigError, Settings
 from rooms.server.tokens.signatures import TOKEN_BYTES
 from tests.server.tokens.keys import NOW, SECRET, public_pem
 
@@ -88,3 +88,27 @@ def test_public_keys_make_no_tokens(tmp_path: Path) -> None:
     for places in public:
         with pytest.raises(ConfigError, match="with a secret only"):
             JWT(**places).make("u17")
+
+
+# By an application.
+
+
+async def test_an_application_makes_the_tokens_that_it_takes() -> None:
+    maker = JWT(SECRET)
+    token = App(auth=[Anonymous(), maker]).make_token("u17", rooms={"team/1": ["join"]}, ttl=5)
+    assert (await maker.verify(token)).claims["rooms"] == {"team/1": ["join"]}
+
+
+async def test_an_application_makes_the_tokens_of_its_settings() -> None:
+    app = App()
+    async with app.running(Settings(jwt_secret=SECRET)):
+        assert (await JWT(SECRET).verify(app.make_token("u17"))).user.id == "u17"
+
+
+async def test_without_a_secret_an_application_makes_none() -> None:
+    app = App()
+    async with app.running():
+        with pytest.raises(ConfigError, match="with a secret only"):
+            app.make_token("u17")
+    with pytest.raises(ConfigError, match="with a secret only"):
+        App(auth=JWT(jwks_url="https://id.example")).make_token("u17")
