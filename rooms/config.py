@@ -44,6 +44,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     http: bool = True
     certfile: str = ""
     keyfile: str = ""
+    hsts_seconds: Annotated[int, Meta(ge=0)] = 31_536_000
     client_ca: str = ""
     client_certificates: ClientCertificates = "off"
     admin_token: str = ""

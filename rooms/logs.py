@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict
+from structlog.typing import EventDict, ExcInfo
 
 from rooms.config import LogFormat, LogLevel
 
@@ -48,7 +49,33 @@ def _drop_lesser(logger: Any, method: str, event: EventDict) -> EventDict:
 def _renderers(form: LogFormat) -> list[structlog.typing.Processor]:
     if form == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # the prettier tracebacks show local variables, and so what clients sent and their tokens
-    plain = structlog.dev.plain_traceback
     colors = sys.stderr.isatty()
-    return [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=plain)]
+    return [
+        _keep_to_one_line,
+        structlog.dev.ConsoleRenderer(
+            colors=colors, pad_event_to=0, exception_formatter=_write_traceback
+        ),
+    ]
+
+
+def _keep_to_one_line(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Escape what ends a line or commands a terminal: much of what is logged comes from clients."""
+    return {visible(name): visible(value) for name, value in event.items()}
+
+
+def visible(value: Any) -> Any:
+    """Return a text without characters that cannot be seen; anything else as it is."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
+
+
+def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback, each line indented: none can be taken for an event of its own.
+
+    The prettier ones show local variables, and so what clients sent and their tokens.
+    """
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    for line in plain.getvalue().splitlines():
+        out.write(f"\n  {visible(line)}".rstrip())

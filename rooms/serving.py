@@ -254,5 +254,5 @@ def admin_limits(settings: Settings) -> Settings:
 def url_of(settings: Settings, host: str, port: int) -> str:
     """Return where a browser on this machine finds a server that listens there."""
     scheme = "https" if settings.tls else "http"
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  # shown, not bound
     return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"

@@ -66,3 +66,42 @@ def test_the_level_can_change_where_a_logger_is_in_use(capsys: pytest.CaptureFix
     structlog.reset_defaults()
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "seen"
+
+
+FORGED = [
+    "a\n2026-01-01T00:00:00 [warning  ] forged",
+    "a\r\nforged",
+    "a\x1b[2J\x1b]0;title\x07",
+    "a\u2028b\x85c\x0bd\x0ce",
+    "\x00\x7f\x9b31m\u202e",
+]
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("text", FORGED)
+def test_nothing_that_a_client_sends_makes_a_second_line_or_commands_a_terminal(
+    form: LogFormat, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info", form)
+    log = structlog.get_logger("rooms")
+    log.warning(text, origin=text, names=[text], **{text: 1})
+    structlog.reset_defaults()
+    written = capsys.readouterr().err
+    assert len(written.splitlines()) == 1
+    assert written.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+@pytest.mark.parametrize("text", FORGED)
+def test_no_line_of_a_traceback_looks_like_an_event(
+    form: LogFormat, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info", form)
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        structlog.get_logger("rooms").error("failed", exc_info=error)
+    structlog.reset_defaults()
+    _, *lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("  ") or not line for line in lines)
+    assert all(line.isprintable() for line in lines)

@@ -61,7 +61,7 @@ def local_server(
         BenchError: It did not start.
     """
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  # our own command, no shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=errors,

@@ -104,7 +104,7 @@ def _command(address: Path, data: Path | None) -> list[str]:
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
     # from this very thread: the kernel takes the thread's end for its process's
     guard = [sys.executable, "-I", "-c", DIES_WITH_PARENT, str(os.getpid())]
-    return subprocess.Popen([*guard, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return subprocess.Popen([*guard, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603  # our own command, no shell
 
 
 async def _wait_for(address: Path, server: subprocess.Popen[bytes]) -> None:

@@ -18,7 +18,7 @@ class Script(NamedTuple):
 
 
 def _script(text: str) -> Script:
-    return Script(text, sha1(text.encode()).hexdigest())
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 # KEYS: count, stream.  Sets `epoch`, `last`, `was` and `now`, in milliseconds.

@@ -30,6 +30,7 @@ HELP = {
     "http": "Whether there are pages and an admin API beside the WebSockets.",
     "certfile": "Certificate chain (PEM): the port then speaks TLS.",
     "keyfile": "Private key (PEM), if it is not in the certificate's file.",
+    "hsts_seconds": "Time for which browsers are told to come by TLS alone; 0 does not tell them.",
     "client_ca": "Who signs the certificates of clients (PEM).",
     "client_certificates": "Whether clients show one: off, optional or required.",
     "admin_token": "Bearer token of the admin API; without one it is made and printed.",

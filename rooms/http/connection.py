@@ -22,6 +22,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 
+from rooms.protocol.http import BARE_HEADERS
 from rooms.protocol.proxy import UNIX_PEER, Endpoint, parse_endpoint
 
 WRITE_SECONDS = 30.0
@@ -32,6 +33,8 @@ GOODBYE_SECONDS = 1.0
 
 FIRST_SECONDS = 0.1
 """How long a connection is not idle, whatever it has sent."""
+
+_BARE_HEADERS = [(name.lower().encode(), value.encode()) for name, value in BARE_HEADERS.items()]
 
 _READ_BYTES = 65536
 
@@ -62,6 +65,12 @@ class Http1Protocol(H11Protocol):
                 http_version=request.http_version,
             )
         )
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """Send it, if it is an answer of Hypercorn's own with headers that make it harmless."""
+        if isinstance(event, h11.Response):
+            event = _with_bare_headers(event)
+        await super()._send_h11_event(event)
 
     @property
     def request_is_unread(self) -> bool:
@@ -254,6 +263,15 @@ class HttpConnection:
             await inner.aclose()
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer has gone already
+
+
+def _with_bare_headers(response: h11.Response) -> h11.Response:
+    """Return ``response`` with those of `BARE_HEADERS` that it does not have."""
+    given = {name for name, _ in response.headers}
+    more = [header for header in _BARE_HEADERS if header[0] not in given]
+    if not more:
+        return response
+    return h11.Response(status_code=response.status_code, headers=[*response.headers, *more])
 
 
 def http_config(*, keep_alive: float) -> Config:

@@ -176,8 +176,9 @@ def holder() -> AdminToken:
 
 
 def _is_bearer() -> bool:
-    """Whether the current request has a token; a proxy may have asked for other credentials."""
-    return request.headers.get("Authorization", "").partition(" ")[0].lower() == "bearer"
+    """Whether the current request has one token; a proxy may have asked for other credentials."""
+    values = request.headers.getlist("Authorization")
+    return len(values) == 1 and values[0].partition(" ")[0].lower() == "bearer"
 
 
 def unauthorized() -> ApiError:

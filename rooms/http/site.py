@@ -16,6 +16,7 @@ from rooms.http.errors import install_errors
 from rooms.http.guard import Guard
 from rooms.http.metrics import MetricsPage
 from rooms.http.pages import add_pages
+from rooms.http.visitor import visitor
 from rooms.server.app import App
 
 Part = Literal["all", "public", "admin"]
@@ -40,10 +41,15 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+LOCAL_NAME = "localhost"
+"""Everything that a developer tries has this name; it cannot be had by TLS alone."""
+
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Permissions-Policy": (
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+    ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -82,7 +88,7 @@ def create_site(
     _add_assets(site, web or web_root(), chat=chat and part != "admin")
     if part != "admin":
         add_pages(site, app.http)
-    site.after_request(_secure)
+    site.after_request(_Security(app).secure)
     return site
 
 
@@ -112,7 +118,21 @@ def _asset_names(root: Path, *, chat: bool) -> frozenset[str]:
     return frozenset(name for name in names if chat or not name.startswith(CHAT_FOLDER))
 
 
-async def _secure(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)  # an application knows best what its pages need
-    return response
+class _Security:
+    """Adds to every answer what keeps pages of strangers, and networks, from misusing it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def secure(self, response: Response) -> Response:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)  # an application knows best what it needs
+        seconds = self._app.node.settings.hsts_seconds
+        if seconds and self._is_secure():
+            response.headers.setdefault("Strict-Transport-Security", f"max-age={seconds}")
+        return response
+
+    def _is_secure(self) -> bool:
+        """Whether TLS was spoken on the way, and not to a name that many servers share."""
+        site = visitor(self._app.node).site
+        return site.secure and site.host.partition(":")[0] != LOCAL_NAME

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from rooms.protocol.http import RequestHead
 
-TOKEN_PROTOCOL = "rooms.token."
+TOKEN_PROTOCOL = "rooms.token."  # noqa: S105  # a prefix
 """Begins a subprotocol that is a token and not spoken; browsers can send no header of ours."""
 
 TICKET = "ticket"

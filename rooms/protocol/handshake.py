@@ -62,7 +62,8 @@ def accept_answer(
 
 def accept_key(key: str) -> str:
     """Return what proves that the server has read the client's ``key`` (section 4.2.2)."""
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+    digest = hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
 
 
 def _is_key(key: str) -> bool:

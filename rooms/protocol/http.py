@@ -16,16 +16,20 @@ SUBPROTOCOLS = 32
 """That a client may offer: they are kept as long as the connection, at ten times their size."""
 VERSIONS = ("HTTP/1.1", "HTTP/1.0")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch  # RFC 9110, section 5.6.2
-REFUSAL_HEADERS = {
-    "Content-Type": "application/json",
-    "Cache-Control": "no-store",
-    "Connection": "close",
+BARE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Of an answer that no page is to make anything of."""
+"""Of an answer that is no page, whatever a browser would make of it."""
+
+REFUSAL_HEADERS = {
+    **BARE_HEADERS,
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+}
 _METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ-")
 
 # Whoever reads the head after us might take a bare one for the end of a line (RFC 9112, 2.2).

@@ -18,7 +18,7 @@ from rooms.server.door import Door
 from rooms.server.node import Node
 from rooms.transports.asgi import AsgiLink, Receive, Send
 
-UNKNOWN = "0.0.0.0"
+UNKNOWN = "0.0.0.0"  # noqa: S104  # an address that is said where none is known
 """The address of a client of whom the server below says nothing."""
 
 Scope = dict[str, Any]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rooms.config import Settings
 from rooms.http.assets import CONTENT_TYPES, web_root
 from rooms.http.site import SECURITY_HEADERS
 from tests.http.fakes import FakeApp, site_client
@@ -138,3 +139,27 @@ async def test_head_is_get_without_the_body(web: Path) -> None:
     answer = await site_client(FakeApp(), chat=True, web=web).head("/")
     assert answer.status_code == 200
     assert answer.headers["Content-Length"] == str(len(PAGE))
+
+
+FAR_AWAY = "max-age=31536000"
+
+
+@pytest.mark.parametrize(
+    ("said", "host", "seconds", "told"),
+    [
+        ("https", "rooms.test", 31_536_000, FAR_AWAY),
+        ("https", "rooms.test:8443", 60, "max-age=60"),
+        ("https", "rooms.test", 0, None),
+        ("http", "rooms.test", 31_536_000, None),
+        ("https", "localhost:8443", 31_536_000, None),
+    ],
+)
+async def test_by_tls_browsers_are_told_to_come_by_tls_alone(
+    web: Path, said: str, host: str, seconds: int, told: str | None
+) -> None:
+    app = FakeApp()
+    app.node.admission.proxies = {"nowhere"}
+    client = site_client(app, Settings(hsts_seconds=seconds), web=web)
+    for path in ("/static/rooms.js", "/nowhere", "/api/info"):
+        answer = await client.get(path, headers={"X-Forwarded-Proto": said, "Host": host})
+        assert answer.headers.get("Strict-Transport-Security") == told

@@ -15,7 +15,7 @@ from rooms.server.tokens.keys import Key
 TOKEN_BYTES = 8192
 """Larger tokens are refused unread."""
 
-_NO_TOKEN = "That is no token."
+_NO_TOKEN = "That is no token."  # noqa: S105  # a message
 _jws = jwt.PyJWS()
 
 
