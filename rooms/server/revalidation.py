@@ -66,7 +66,7 @@ class Revalidator:
         return [
             session
             for session in self._node.sessions.values()
-            if session.client.user is not None and int(session.id[1:]) % self._slices == turn
+            if session.client.user is not None and _number(session.id) % self._slices == turn
         ]
 
     async def _ask(self, session: Session) -> None:
@@ -91,3 +91,8 @@ class Revalidator:
             return
         if answer is False and session.goodbye is None:
             session.end(NotSignedIn(reason))
+
+
+def _number(client: str) -> int:
+    """Return which of its node's connections one is, by its id."""
+    return int(client[1:].partition("-")[0])

@@ -12,6 +12,8 @@ from trio.testing import MockClock
 from rooms import App, Client, Refused
 from rooms.config import Settings
 from rooms.testing import in_memory
+from tests.brokers.board import Board
+from tests.server.cluster import guest_app, opened, pass_time
 from tests.server.signing import Club, bearer, end_of
 
 QUIET = Settings(ping_seconds=3600)
@@ -73,6 +75,21 @@ async def test_an_answer_that_fails_or_does_not_come_changes_nothing(
                 assert "user" in (await client.event("whoami"))["payload"]
     events = {log["event"] for log in logs}
     assert {"revalidation failed", "revalidation took too long"} <= events
+
+
+async def test_it_is_asked_on_each_of_several_nodes(autojump_clock: MockClock) -> None:
+    asked = []
+
+    def make_app() -> App:
+        app = guest_app()
+        app.revalidate(seconds=5)(lambda client: asked.append(client.id))
+        return app
+
+    async with opened(2, Board(), make_app) as members:
+        for number, member in enumerate(members):
+            await member.enter(f"user {number}")
+        await pass_time(6)
+    assert len(set(asked)) == 2
 
 
 async def test_whoever_has_not_signed_in_is_not_asked_about(autojump_clock: MockClock) -> None:
