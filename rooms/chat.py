@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from rooms.protocol.dialects import DIALECTS
 from rooms.server.app import App
 from rooms.server.context import Context
 
@@ -32,7 +33,7 @@ def chat_app(history: int | None = KEPT_MESSAGES, ttl: float | None = KEPT_SECON
         history: Publications that are kept of a room; None leaves that to the settings.
         ttl: Seconds for which each is kept; None leaves that to the settings.
     """
-    app = App(relay=True, guests=True)
+    app = App(relay=True, guests=True, dialects=DIALECTS)
     app.rooms("#", history=history, ttl=ttl)
     app.rooms(TYPING + "#", history=0)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rooms.protocol.dialects import DIALECTS
 from scripts.measure import python_files
 
 ROOT = Path(__file__).parent.parent / "rooms"
@@ -145,6 +146,19 @@ def test_a_library_is_known_in_one_place_only(library: str, place: str) -> None:
         if module.partition(".")[0] == library
     ]
     assert [user for user in users if not user.startswith(place)] == []
+
+
+def test_no_layer_below_the_pages_knows_a_dialect_by_name() -> None:
+    names = [*DIALECTS.keys() - {"native"}, "msgpack", "nativejson", "rooms.v1"]
+    places = [path for path in every_file() if layer_of(path) in {"server", "core", "brokers"}]
+    found = [
+        (name_of(path), name)
+        for path in places
+        for name in names
+        if name in path.read_text(encoding="utf-8").lower()
+    ]
+    assert found == []
+    assert len(places) > 40
 
 
 def test_the_init_files_of_folders_are_empty_except_for_registries() -> None:

@@ -219,8 +219,17 @@ class RoomsChanged(Struct, frozen=True, tag="rooms_changed"):
 
 
 class SendAll(Struct, frozen=True, tag="send_all"):
-    """Send an event to every client."""
+    """Send an event to every client, but to those whose ids are excluded."""
 
+    event: str
+    payload: Raw
+    exclude: list[str] = []
+
+
+class SendNamed(Struct, frozen=True, tag="send_named"):
+    """Send an event to those who go by these names, if they are there."""
+
+    names: list[str]
     event: str
     payload: Raw
 
@@ -240,7 +249,7 @@ class Answer(Struct, frozen=True, tag="answer"):
     problem: str = ""
 
 
-Message = Announced | Gone | RoomsChanged | SendAll | Ask | Answer
+Message = Announced | Gone | RoomsChanged | SendAll | SendNamed | Ask | Answer
 
 
 class _Envelope(Struct, frozen=True, array_like=True):

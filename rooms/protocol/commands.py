@@ -239,10 +239,11 @@ class Missed(Struct, frozen=True, tag_field="type", tag="missed", kw_only=True):
 
 
 class Push(Struct, frozen=True, tag_field="type", tag="event", gc=False):
-    """An event to one client."""
+    """An event to one client, with whatever its sender puts beside the payload."""
 
     event: str
     payload: Raw
+    headers: Raw | UnsetType = UNSET
 
 
 class PresenceChange(Struct, frozen=True, tag_field="type", tag="presence", kw_only=True):

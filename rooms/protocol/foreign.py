@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from msgspec import Raw
+from typing import Any
+
+from msgspec import Raw, field
 
 from rooms.protocol.commands import NULL, Command, CommandBase, SendEvent
-
-NO_HEADERS = Raw(b"{}")
 
 
 class ForeignEvent(SendEvent, frozen=True, tag="foreign", kw_only=True):
     """An event with more to it.
 
     Attributes:
-        headers: A JSON object that came beside the payload, for handlers.
+        headers: What came beside the payload, for handlers.
         outside: Whether the sender need not be in the room: some dialects have publishers that
             are not subscribers.
     """
 
-    headers: Raw = NO_HEADERS
+    headers: dict[str, Any] = field(default_factory=dict)
     outside: bool = False
 
 

@@ -260,14 +260,14 @@ class App(SignIns):
         """
         return RoomHandle(self.node, name)
 
-    async def broadcast(self, event: str, payload: Any = None) -> None:
-        """Send an event to every connected client, of all nodes.
+    async def broadcast(self, event: str, payload: Any = None, exclude: Iterable[str] = ()) -> None:
+        """Send an event to every client of all nodes but those whose ids are excluded.
 
         Raises:
             TypeError: ``payload`` cannot be said in JSON.
             Unavailable: The other nodes cannot be told; the clients of this one have been.
         """
-        await reach.broadcast(self.node, event, payload)
+        await reach.broadcast(self.node, event, payload, exclude)
 
     async def send_to(self, ids: Iterable[str], event: str, payload: Any = None) -> int:
         """Send an event to some clients, of any node; returns how many of them are connected.

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
+from msgspec import UNSET, Raw
 
 from rooms.core.grants import Action
 from rooms.core.identity import Identity
 from rooms.errors import Forced
-from rooms.protocol.commands import User
+from rooms.protocol.commands import Push, User
 from rooms.protocol.names import check_room
 from rooms.server import membership
 from rooms.server.authorize import room_access
@@ -110,14 +111,24 @@ class Client:
         """The rooms that it is in, sorted."""
         return sorted(self._session.rooms)
 
-    async def send(self, event: str, payload: Any = None) -> None:
+    async def send(
+        self, event: str, payload: Any = None, headers: dict[str, Any] | None = None
+    ) -> None:
         """Send an event to this client alone; it never waits for the client to read.
 
+        Args:
+            headers: What is said beside the payload, to clients that know of such a thing.
+
         Raises:
-            TypeError: ``payload`` cannot be said in JSON.
+            TypeError: ``payload`` or ``headers`` cannot be said in JSON.
         """
-        self._session.push(event, payload)
+        self.push(event, payload, headers)
         await trio.lowlevel.checkpoint()
+
+    def push(self, event: str, payload: Any, headers: dict[str, Any] | None = None) -> None:
+        """As `send`, where nothing can be awaited."""
+        beside = UNSET if headers is None else Raw(msgspec.json.encode(headers))
+        self._session.say(Push(event, Raw(msgspec.json.encode(payload)), beside))
 
     async def join(self, room: str) -> None:
         """Make the client a member of ``room``; nothing is done if it is one.

@@ -23,6 +23,7 @@ from rooms.protocol.bus import (
     Question,
     RoomsChanged,
     SendAll,
+    SendNamed,
     decode,
     encode,
 )
@@ -31,6 +32,7 @@ from rooms.server.claims import Claims
 from rooms.server.neighbours import Neighbour, Neighbours
 from rooms.server.questions import ANSWERS, send_all
 from rooms.server.shares import Shares
+from rooms.server.telling import tell_here
 
 if TYPE_CHECKING:
     from rooms.server.node import Node
@@ -268,6 +270,9 @@ class Cluster:
     def _hear_send_all(self, node: str, message: SendAll) -> None:
         send_all(self._node, message)
 
+    def _hear_send_named(self, node: str, message: SendNamed) -> None:
+        tell_here(self._node, message.names, message.event, message.payload)
+
     def _hear_question(self, node: str, message: Ask) -> None:
         try:
             self._questions.send_nowait((node, message))
@@ -309,5 +314,6 @@ HEARD: dict[type[Message], Callable[[Cluster, str, Any], None]] = {
     Gone: Cluster._hear_gone,
     RoomsChanged: Cluster._hear_changes,
     SendAll: Cluster._hear_send_all,
+    SendNamed: Cluster._hear_send_named,
 }
 """What is done with each kind of message."""

@@ -13,7 +13,6 @@ from rooms.core.room import Room
 from rooms.errors import (
     Malformed,
     RequestError,
-    UnknownEvent,
     Unrecoverable,
 )
 from rooms.protocol.commands import (
@@ -28,19 +27,18 @@ from rooms.protocol.commands import (
     Pong,
     PongReply,
     Position,
-    Push,
     Reply,
     SendEvent,
     Subscribe,
     Unsubscribe,
 )
 from rooms.protocol.foreign import ForeignEvent, Said, Tell
-from rooms.protocol.names import check_event
 from rooms.protocol.topics import parse_filter
 from rooms.server import dispatch, guard, guest_names, membership, signin
 from rooms.server.presence import first_users
 from rooms.server.recovery import UNREADABLE, Recovery, pages, recover, recover_now
 from rooms.server.room_tokens import check_token
+from rooms.server.telling import tell, tell_now
 
 if TYPE_CHECKING:
     from rooms.server.session import Session
@@ -257,20 +255,6 @@ def _batch_now(session: Session, commands: tuple[Said, ...]) -> bool:
     return not commands
 
 
-def _tell_now(session: Session, command: Tell) -> bool:
-    """Pass an event on to those who go by the names."""
-    check_event(command.event)
-    if not session.node.app.relay:
-        raise UnknownEvent("This server does not pass events on from one connection to another.")
-    push = Push(command.event, command.payload)
-    for name in command.names:
-        if (found := session.node.names.find(name)) is not None:
-            found.say(push)
-    if command.id is not None:
-        session.say(Reply(id=command.id))
-    return True
-
-
 def _auth_now(session: Session, command: Auth) -> bool:
     """Sign a guest in under a name; a token takes longer."""
     if session.node.gate is not None:
@@ -306,7 +290,7 @@ NOW: dict[type[Said] | type[tuple[Said, ...]], Callable[[Session, Any], bool]] =
     Pong: _pong_now,
     SendEvent: dispatch.event_now,
     Subscribe: _wait,
-    Tell: _tell_now,
+    Tell: tell_now,
     Unsubscribe: _unsubscribe_now,
     tuple: _batch_now,
 }
@@ -319,5 +303,6 @@ LATER: dict[type[Said], Callable[[Session, Any], Awaitable[None]]] = {
     ListHistory: _history,
     ListPresence: _presence,
     Subscribe: _subscribe,
+    Tell: tell,
 }
 """The rest of what could not be done at once."""

@@ -47,9 +47,11 @@ class Context(Generic[P]):
     reason: Disconnect | None = None
     headers: dict[str, Any] = field(default_factory=dict)
 
-    async def send(self, event: str, payload: Any = None) -> None:
-        """Send an event to this client alone; it never waits for the client to read."""
-        await self.client.send(event, payload)
+    async def send(
+        self, event: str, payload: Any = None, headers: dict[str, Any] | None = None
+    ) -> None:
+        """Send an event to this client alone, as `Client.send`."""
+        await self.client.send(event, payload, headers)
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: Any) -> None:
         """Start a task that ends with the connection; what it raises is logged."""

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 import trio
 
@@ -120,7 +119,7 @@ def _context(session: Session, command: SendEvent, handler: Handler | None) -> C
     key = session.scoped_key(command)
     ctx = Context(session.node.app, session.client, command.event, payload, room, key)
     if isinstance(command, ForeignEvent):
-        ctx.headers = msgspec.json.decode(command.headers)
+        ctx.headers = command.headers
     return ctx
 
 

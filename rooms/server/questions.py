@@ -56,15 +56,16 @@ def send_to(node: Node, question: SendTo) -> int:
     """Send an event to some clients, and return how many of them are here."""
     found = [session for each in question.clients if (session := _find(node, each)) is not None]
     for session in found:
-        session.push(question.event, question.payload)
+        session.client.push(question.event, question.payload)
     return len(found)
 
 
 def send_all(node: Node, message: SendAll) -> None:
     """Send an event to every client that is here."""
+    exclude = set(message.exclude)
     for session in tuple(node.sessions.values()):
-        if not session.signing_in:
-            session.push(message.event, message.payload)
+        if not session.signing_in and session.id not in exclude:
+            session.client.push(message.event, message.payload)
 
 
 def close_client(node: Node, question: CloseClient) -> bool:

@@ -62,15 +62,15 @@ async def close(node: Node, client: str, code: int, reason: str) -> bool | None:
     return found
 
 
-async def broadcast(node: Node, event: str, payload: Any) -> None:
-    """Send an event to every client of every node.
+async def broadcast(node: Node, event: str, payload: Any, exclude: Iterable[str] = ()) -> None:
+    """Send an event to every client of every node but those whose ids are excluded.
 
     Raises:
         TypeError: ``payload`` cannot be said in JSON.
         LimitExceeded: It is too large for other nodes.
         Unavailable: The other nodes cannot be told for the moment; those here have been.
     """
-    message = SendAll(event, Raw(msgspec.json.encode(payload)))
+    message = SendAll(event, Raw(msgspec.json.encode(payload)), list(exclude))
     questions.send_all(node, message)
     await trio.lowlevel.checkpoint()
     if node.cluster is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 import trio
 from msgspec import Raw
@@ -21,12 +20,12 @@ from rooms.errors import (
     TooManyErrors,
     TooManyRequests,
 )
-from rooms.protocol.commands import Message, Origin, Push, SendEvent, User, error_reply
+from rooms.protocol.commands import Message, Origin, SendEvent, User, error_reply
 from rooms.protocol.dialects.base import Decode, Dialect, Voice
 from rooms.protocol.foreign import Said
 from rooms.protocol.frames import BINARY
 from rooms.protocol.topics import Filter
-from rooms.server import commands, dispatch, membership, signin
+from rooms.server import commands, membership, signin
 from rooms.server.guard import guard_of
 from rooms.server.heartbeat import Ping
 from rooms.server.inbox import Inbox
@@ -52,6 +51,7 @@ class Session:
         decode: Makes commands of what the client says.
         details: What presence tells of the connection beside its id.
         reason: Why we ended the connection, if we did.
+        first: What is done as soon as the application knows of the connection.
         guard: Decides what the client may do; None where it may do everything.
         full: Whether the inbox is full; the peer then has to wait.
         pace: How fast the client may send.
@@ -81,6 +81,7 @@ class Session:
         "dialect",
         "failed_sign_ins",
         "filters",
+        "first",
         "full",
         "goodbye",
         "guard",
@@ -109,6 +110,7 @@ class Session:
         self.node = node
         self.dialect = dialect
         self.decode: Decode = voice.decode
+        self.first = voice.first
         self.nursery = nursery
         self.id = node.next_client_id()
         self.client: Client
@@ -143,8 +145,6 @@ class Session:
         self._most_said = node.settings.outbox_bytes // 4
         self.pace = Pace(node.settings, node.counters)
         self._spoke = node.heartbeat.add(self)
-        for command in voice.first:
-            self._inbox.put(command)
 
     # What the transport calls.
 
@@ -220,7 +220,7 @@ class Session:
         """Greet, then handle what must wait, until the connection ends."""
         signin.greet(self)
         if not self.signing_in and self.reason is None:
-            await dispatch.connected(self)
+            await signin.begin(self)
         while True:
             self._busy = self.signing_in or self._inbox.waiting > 0
             try:
@@ -232,7 +232,7 @@ class Session:
             for each in command if isinstance(command, tuple) else (command,):
                 if self._said >= self._most_said:
                     await self._let_out()
-                await self._perform(each)
+                await self.perform(each)
             if self.full and not self._inbox.full:  # it may have been filled meanwhile
                 self.full = False
                 self.resume()
@@ -277,10 +277,6 @@ class Session:
         if frames:  # not every dialect has a word for everything
             self._said += len(frames)
             self.node.tick.send(self, frames)
-
-    def push(self, event: str, payload: Any) -> None:
-        """Send an event to this client alone."""
-        self.say(Push(event, Raw(msgspec.json.encode(payload))))
 
     def sign_in(self, user: User) -> None:
         """Make ``user`` the one behind this connection.
@@ -342,7 +338,8 @@ class Session:
         await self.outbox.drained()
         self._said = 0
 
-    async def _perform(self, command: Said) -> None:
+    async def perform(self, command: Said) -> None:
+        """Do what a client asks for, or what the path says, and answer what goes wrong."""
         try:
             await commands.perform(self, command)
             self._errors = 0

@@ -72,6 +72,14 @@ def _asked_for(session: Session) -> Literal["required", "optional"] | UnsetType:
     return UNSET if session.node.gate is None or session.identity is not None else "optional"
 
 
+async def begin(session: Session) -> None:
+    """Tell the application of a connection, then do what its path says."""
+    await dispatch.connected(session)
+    for command in session.first:
+        if session.reason is None:
+            await session.perform(command)
+
+
 async def perform(session: Session, command: Said) -> None:
     """Do what a client may ask for before it has signed in: that, and a sign of life.
 
@@ -84,7 +92,7 @@ async def perform(session: Session, command: Said) -> None:
         session.signing_in = False
         check_name(session)
         if session.reason is None:
-            await dispatch.connected(session)
+            await begin(session)
     elif isinstance(command, Ping):
         session.say(PongReply(id=UNSET if command.id is None else command.id))
     elif not isinstance(command, Pong):

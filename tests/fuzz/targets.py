@@ -7,6 +7,7 @@ declares are caught here, by name, and what comes out is put to use.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,9 +30,10 @@ from rooms.protocol.commands import (
     Reply,
     SendEvent,
 )
-from rooms.protocol.dialects import Dialects
+from rooms.protocol.dialects import DIALECTS, Dialects, find_dialects
 from rooms.protocol.dialects.msgpack import NativeMsgpack
 from rooms.protocol.dialects.native import NativeJson
+from rooms.protocol.foreign import Tell
 from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import (
     END_OF_HEAD,
@@ -56,7 +58,8 @@ from tests.protocol.oracle import judge, sort
 
 CORPUS = Path(__file__).parent / "corpus"
 MESSAGE_BYTES = 300
-SPOKEN = Dialects()
+SPOKEN = Dialects(find_dialects(DIALECTS))
+FOREIGN = (*DIALECTS["zaptools"], *DIALECTS["fdw"], *DIALECTS["tranzit"])
 FIRST, LAST = 5, Position("e", 20)
 """What the room of the target ``positions`` keeps."""
 
@@ -135,6 +138,27 @@ def fuzz_msgpack(data: bytes) -> None:
             assert frame is not None
             assert msgspec.msgpack.decode(frame.payload)["event"] == "e"
             msgspec.json.decode(command.payload)
+
+
+def fuzz_foreign(data: bytes) -> None:
+    """Decode a message of each other dialect; what it publishes can be encoded in all of them.
+
+    Texts are UTF-8 when they come here, so what is not comes as bytes.
+    """
+    for dialect in FOREIGN:
+        with contextlib.suppress(RequestError):
+            decoded = dialect.decode(data, binary=_text(data) is None)
+            for command in decoded if isinstance(decoded, tuple) else (decoded,):
+                if isinstance(command, SendEvent | Tell):
+                    _pass_on(command)
+
+
+def _pass_on(command: SendEvent | Tell) -> None:
+    json.loads(bytes(command.payload))
+    for dialect in FOREIGN:
+        frames = dialect.encode(Push(command.event, command.payload))
+        taken = take_frame(bytearray(frames))
+        assert taken is None or taken.payload.decode()
 
 
 def _answer(dialect: NativeJson, command: Command) -> None:
@@ -245,6 +269,7 @@ TARGETS: dict[str, Target] = {
     "frames": fuzz_frames,
     "native": fuzz_native,
     "msgpack": fuzz_msgpack,
+    "foreign": fuzz_foreign,
     "names": fuzz_names,
     "filters": fuzz_filters,
     "positions": fuzz_positions,

@@ -353,6 +353,16 @@ async def test_the_server_speaks_to_all_to_some_and_to_one() -> None:
         assert names == [["all", "some"], ["all", "one"], ["all", "some"]]
 
 
+async def test_the_server_speaks_to_all_but_some() -> None:
+    app = App()
+    async with in_memory(app) as server:
+        clients = [await server.connect() for _ in range(3)]
+        await app.broadcast("most", exclude=[clients[1].id])
+        await app.broadcast("all")
+        got = [(await client.receive_type("event"))["event"] for client in clients]
+        assert got == ["most", "all", "most"]
+
+
 async def test_the_server_moves_and_closes_clients() -> None:
     app = App()
     async with in_memory(app) as server:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -66,7 +68,7 @@ def _command(line: str) -> Said:
             payload = Raw(msgspec.json.encode(text))
             return ForeignEvent(event="say", room=room, payload=payload, id="out", outside=True)
         case ["head", event]:
-            return ForeignEvent(event=event, headers=Raw(b'{"x":"y"}'), id="head")
+            return ForeignEvent(event=event, headers={"x": "y"}, id="head")
         case ["tell", names, event]:
             return Tell(names=tuple(names.split(",")), event=event, id="tell")
     raise Malformed(f"What is {line!r}?")
@@ -281,3 +283,24 @@ async def test_a_dialect_that_there_is_not_stops_the_start() -> None:
     with pytest.raises(ConfigError, match="klingon"):
         async with in_memory(App(), Settings(dialects=("klingon",))):
             pass
+
+
+def documented_dialect() -> App:
+    """Return the application that the documentation shows."""
+    text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
+    source = next(
+        code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "class" in code
+    )
+    names: dict[str, Any] = {}
+    exec(source, names)
+    app = names["app"]
+    assert isinstance(app, App)
+    return app
+
+
+async def test_the_dialect_in_the_documentation_works(autojump_clock: MockClock) -> None:
+    async with in_memory(documented_dialect()) as server:
+        ana, ben = await connect(server, "/shout/a/b"), await connect(server, "/shout/a/b")
+        await trio.testing.wait_all_tasks_blocked()
+        await ana.send_raw(client_frame("h\u00e9llo"))
+        assert await ana.message() == await ben.message() == "h\u00e9llo".encode()

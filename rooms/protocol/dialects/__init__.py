@@ -7,14 +7,20 @@ from typing import NamedTuple
 
 from rooms.errors import ConfigError
 from rooms.protocol.dialects.base import Dialect, Voice
+from rooms.protocol.dialects.fdw import Fdw
 from rooms.protocol.dialects.msgpack import NativeMsgpack
 from rooms.protocol.dialects.native import NativeJson
+from rooms.protocol.dialects.tranzit import Tranzit
+from rooms.protocol.dialects.zaptools import Zaptools
 from rooms.protocol.paths import PathPattern
 
 NATIVE = (NativeJson(), NativeMsgpack())
 
 DIALECTS: Mapping[str, tuple[Dialect, ...]] = {
     "native": NATIVE,
+    "zaptools": (Zaptools(),),
+    "fdw": (Fdw(),),
+    "tranzit": (Tranzit(),),
 }
 """Those that come with Rooms, by the name that settings know."""
 

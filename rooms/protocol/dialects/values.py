@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from rooms.errors import Malformed
 from rooms.protocol.commands import Message, Missed, Publication, Push, Reply
+
+T = TypeVar("T")
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What msgspec raises for bytes that are not what was asked for."""
@@ -17,7 +20,25 @@ UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder().decode
 
+_BACKSLASH = ord("\\")
 _LEAST, _MOST = -(2**63), 2**64 - 1
+
+
+def read_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """Return what ``decoder`` makes of a text frame.
+
+    Raises:
+        Malformed: It is not what the decoder asks for, or holds half of a surrogate pair, which
+            nobody could be sent.
+    """
+    try:
+        if _BACKSLASH in text and b"\\u" in text:  # a number is found ten times faster
+            decode_json(text)  # escapes may spell half a surrogate pair; `Raw` looks away
+        return decoder.decode(text)
+    except RecursionError:
+        raise Malformed("The JSON is nested too deeply.") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Malformed(f"{error}.") from None
 
 
 def within_64_bits(text: bytes) -> Any:
