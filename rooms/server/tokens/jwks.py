@@ -56,7 +56,7 @@ class RemoteKeys(KeySource):
             found = self._held(key_id, algorithm)
         if not found and not self._age() < STALE_SECONDS:
             raise Refused(
-                "Tokens cannot be checked at the moment; try again.",
+                "Tokens cannot be checked at the moment.",
                 503,
                 detail="the issuer's keys cannot be fetched",
             )

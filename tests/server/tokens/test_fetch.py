@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -172,6 +173,25 @@ async def test_a_connection_that_breaks_is_told() -> None:
 
     with pytest.raises(FetchError, match="the connection broke"):
         await fetch(HERE, broken)
+
+
+async def test_a_private_authority_is_trusted_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("id.example").configure_cert(context)
+    server = trio.SSLStream(far, context, server_side=True, https_compatible=True)
+
+    async def over_memory(location: Location) -> Stream:
+        return secured(near, location)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answering(OK + b"\r\nhello"), server)
+        assert await fetch(HERE, over_memory) == b"hello"
 
 
 async def test_the_server_s_certificate_is_checked() -> None:
