@@ -35,11 +35,13 @@ from rooms.brokers.base import (
     ignore_lost,
     retain_nothing,
 )
+from rooms.brokers.peers import Peers
 from rooms.brokers.redis_calls import Call
 from rooms.brokers.redis_catch_up import CatchUp
 from rooms.brokers.redis_engine import Engine
 from rooms.brokers.redis_messages import Arrived, BadMessage, decode, encode
 from rooms.brokers.redis_pages import Pages
+from rooms.brokers.redis_peers import RedisPeers
 from rooms.brokers.redis_rooms import Heard
 from rooms.brokers.redis_scripts import PUBLISH
 from rooms.brokers.redis_url import RedisUrl
@@ -76,6 +78,11 @@ class RedisBroker(Broker):
         self._retain: Retain = retain_nothing
         self._pages = Pages(self.engine, self._retention, ahead)
         self._catch_up = CatchUp(self.engine, self._pages, self._is_heard)
+        self._peers = RedisPeers(self.engine, ahead=ahead)
+
+    @property
+    def peers(self) -> Peers:
+        return self._peers
 
     @property
     def problem(self) -> str | None:

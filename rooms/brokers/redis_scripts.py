@@ -17,7 +17,8 @@ class Script(NamedTuple):
     sha: str
 
 
-def _script(text: str) -> Script:
+def make_script(text: str) -> Script:
+    """Return a script to be run."""
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -41,7 +42,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 # ARGV from 6: the command and the channel for members, the channel for everybody or '', the
 # message, how long a key is remembered.  KEYS: count, stream, and the key if there is one.
-PUBLISH = _script(
+PUBLISH = make_script(
     _COUNT
     + """
 if KEYS[3] then
@@ -74,7 +75,7 @@ return {epoch, offset}
 # ARGV from 6: the offsets after and before which to look (-1: none), the limit, and '1' if the
 # newest are wanted.  Returns the epoch, the last offset, the stamp of the publication after which
 # to look, the first offset that is kept, and the entries.
-PAGE = _script(
+PAGE = make_script(
     _COUNT
     + """
 local keep, since, before = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -111,7 +112,7 @@ return {epoch, last, checked or '', first, entries}
 )
 
 # KEYS: count.  ARGV: the epoch that is over, the new one, the command and channel for members.
-RENEW = _script(
+RENEW = make_script(
     """
 local epoch = redis.call('HGET', KEYS[1], 'e')
 if epoch == ARGV[1] then
@@ -122,5 +123,5 @@ return 1
 """
 )
 
-TELL = _script("return redis.call(ARGV[1], KEYS[1], ARGV[2])")
+TELL = make_script("return redis.call(ARGV[1], KEYS[1], ARGV[2])")
 """Publishes ``ARGV[2]`` on a channel with the command ``ARGV[1]``."""
