@@ -44,13 +44,19 @@ async def test_the_session_may_hold_a_name_and_other_keys() -> None:
     assert (found.user.id, found.user.name) == ("u1", "Ana")
 
 
-@pytest.mark.parametrize("session", ["", cookie(), cookie(user_id=None), cookie(user_id="")])
+@pytest.mark.parametrize(
+    "session",
+    ["", cookie(), cookie(user_id=None), cookie(user_id="")],
+    ids=["no", "empty", "null", "blank"],
+)
 async def test_a_session_without_a_user_does_not_concern_it(session: str) -> None:
     assert await identity_of(session) is None
 
 
 @pytest.mark.parametrize(
-    "session", ["x", "a.b.c", cookie("another", user_id=1), cookie(user_id=1)[:-1]]
+    "session",
+    ["x", "a.b.c", cookie("another", user_id=1), cookie(user_id=1)[:-1]],
+    ids=["word", "dots", "another's", "cut"],
 )
 async def test_a_session_that_is_not_signed_is_refused(session: str) -> None:
     with pytest.raises(Refused):
