@@ -9,6 +9,7 @@ import trio
 from coredis import Redis
 
 from rooms.brokers.redis_url import Address, RedisUrl
+from rooms.brokers.redis_wire import Value, Wire
 from rooms.errors import ConfigError
 
 CONNECT_SECONDS = 3.0
@@ -30,17 +31,51 @@ def tls_context(url: RedisUrl) -> ssl.SSLContext | None:
         raise ConfigError(f"The broker's ca={url.options.ca} cannot be used: {error}.") from None
 
 
-def make_client(url: RedisUrl, address: Address, *, login: bool = True) -> Redis[bytes]:
-    """Return a client for commands to one server; use it in an ``async with``.
-
-    Args:
-        login: Whether the server asks for the URL's user and password and has its database.
-    """
-    options = {**_manner(url), **({**_login(url), "db": url.db} if login else {})}
+def make_client(url: RedisUrl, address: Address) -> Redis[bytes]:
+    """Return a client for commands to one server; use it in an ``async with``."""
+    options = {**_login(url), **_manner(url), "db": url.db}
     host, port = address
     if port == 0:
         return cast(Redis[bytes], Redis(unix_socket_path=host, **options))
     return cast(Redis[bytes], Redis(host, port, **options))
+
+
+async def open_wire(url: RedisUrl, address: Address, *, login: bool = True) -> Wire:
+    """Return a connection for what one server pushes; close it.
+
+    Args:
+        login: Whether the server asks for the URL's user and password.
+
+    Raises:
+        TROUBLE: There is no way to it, or it lets nobody in.
+    """
+    wire = Wire(await open_stream(url, address))
+    words = ["HELLO", "3"]
+    if login and (url.password or url.user):
+        words += ["AUTH", url.user or "default", url.password]
+    ready = False
+    try:
+        with trio.fail_after(REPLY_SECONDS):
+            await wire.ask(*words)
+        ready = True
+    finally:
+        if not ready:
+            await wire.aclose()
+    return wire
+
+
+async def ask(url: RedisUrl, address: Address, *words: str, login: bool = True) -> Value:
+    """Return the answer of one server to one command, over a connection of its own.
+
+    Raises:
+        TROUBLE: It does not answer, or refuses.
+    """
+    wire = await open_wire(url, address, login=login)
+    try:
+        with trio.fail_after(REPLY_SECONDS):
+            return await wire.ask(*words)
+    finally:
+        await wire.aclose()
 
 
 async def open_stream(url: RedisUrl, address: Address) -> trio.abc.Stream:

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from coredis.exceptions import RedisError
 
 from rooms.brokers.redis_calls import Call
-from rooms.brokers.redis_connection import make_client
+from rooms.brokers.redis_connection import ask
 from rooms.brokers.redis_names import Names
 from rooms.brokers.redis_shard import Ear, Shard, Verb
 from rooms.brokers.redis_url import Address, RedisUrl
+from rooms.brokers.redis_wire import TROUBLE, Value
 from rooms.errors import ConfigError, Unavailable
 
 SLOTS = 16384
@@ -125,7 +125,7 @@ class Engine:
             while not self._shards:
                 try:
                     await self._place()
-                except (OSError, RedisError, trio.TooSlowError) as error:
+                except TROUBLE as error:
                     why = str(error) or type(error).__name__
                     await trio.sleep(RETRY_SECONDS)
             for shard in list(self._shards.values()):
@@ -208,7 +208,7 @@ class Engine:
         """Return where a shard's server is now.
 
         Raises:
-            OSError, RedisError, trio.TooSlowError: It cannot be found.
+            TROUBLE: It cannot be found.
         """
         if self.url.kind == "single":
             return self.url.addresses[0]
@@ -220,40 +220,32 @@ class Engine:
         return address
 
     async def _ask_sentinels(self) -> Address:
-        why: Exception = OSError("no Sentinel answers")
-        for address in self.url.addresses:
-            try:
-                async with make_client(self.url, address, login=False) as client:
-                    found = await client.execute_command(
-                        client.create_request(
-                            b"SENTINEL GET-MASTER-ADDR-BY-NAME",
-                            self.url.service,
-                            callback=lambda answer: answer,
-                        )
-                    )
-            except (OSError, RedisError) as error:
-                why = error
-                continue
-            if found:
-                return found[0].decode(), int(found[1])
-            why = OSError(f"the Sentinels know no {self.url.service!r}")
-        raise why
+        words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.url.service)
+        match await self._ask_any(self.url.addresses, words, login=False):
+            case _, [bytes(host), bytes(port)]:
+                return host.decode(), int(port)
+        raise OSError(f"the Sentinels know no {self.url.service!r}")
 
     async def _slots(self) -> list[Range]:
         """Ask the cluster where its slots are."""
-        why: Exception = OSError("no server of the cluster answers")
-        for address in dict.fromkeys(self._known):
+        asked, answer = await self._ask_any(self._known, ("CLUSTER", "SLOTS"))
+        if not answer or not isinstance(answer, list):
+            raise OSError("the cluster has no slots")
+        return [_range(entry, asked) for entry in answer]
+
+    async def _ask_any(
+        self, addresses: Sequence[Address], words: Sequence[str], *, login: bool = True
+    ) -> tuple[Address, Value]:
+        """Return the first answer to a command, and whose it is."""
+        why: Exception = OSError("nobody knows")
+        for address in dict.fromkeys(addresses):
             try:
-                async with make_client(self.url, address) as client:
-                    answer = await client.execute_command(
-                        client.create_request(b"CLUSTER SLOTS", callback=lambda answer: answer)
-                    )
-            except (OSError, RedisError) as error:
+                answer = await ask(self.url, address, *words, login=login)
+            except TROUBLE as error:
                 why = error
                 continue
             if answer:
-                return [_range(entry, address) for entry in answer]
-            why = OSError("the cluster has no slots")
+                return address, answer
         raise why
 
 

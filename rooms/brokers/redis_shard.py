@@ -13,10 +13,10 @@ import trio
 from coredis.exceptions import RedisError
 
 from rooms.brokers.redis_calls import Call, Calls, Elsewhere
-from rooms.brokers.redis_connection import make_client, open_stream
+from rooms.brokers.redis_connection import make_client, open_wire
 from rooms.brokers.redis_scripts import TELL
 from rooms.brokers.redis_url import Address, RedisUrl
-from rooms.brokers.redis_wire import EngineError, Push, Wire, WireError, pack
+from rooms.brokers.redis_wire import TROUBLE, EngineError, Push, Wire, pack
 
 log = structlog.get_logger("rooms")
 
@@ -42,13 +42,8 @@ class Deaf(Exception):
 FAULTS = (
     Deaf,
     Elsewhere,
-    EngineError,
-    WireError,
     RedisError,
-    OSError,
-    trio.TooSlowError,
-    trio.BrokenResourceError,
-    trio.ClosedResourceError,
+    *TROUBLE,
 )
 """What a connection may end with; anything else ends the broker."""
 
@@ -146,9 +141,8 @@ class Shard:
 
     async def _connected(self, address: Address) -> None:
         """Work with one server until something ends a connection."""
-        wire = Wire(await open_stream(self._url, address))
+        wire = await open_wire(self._url, address)
         try:
-            await self._greet(wire)
             async with make_client(self._url, address) as client, trio.open_nursery() as nursery:
                 self._subscribe_anew()
                 nursery.start_soon(self._read, wire)
@@ -157,13 +151,6 @@ class Shard:
                 nursery.start_soon(self._probe)
         finally:
             await wire.aclose()
-
-    async def _greet(self, wire: Wire) -> None:
-        words = ["HELLO", "3"]
-        if self._url.password or self._url.user:
-            words += ["AUTH", self._url.user or "default", self._url.password]
-        with trio.fail_after(self._url.options.probe):
-            await wire.ask(*words)
 
     # The channels.
 

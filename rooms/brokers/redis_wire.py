@@ -25,6 +25,17 @@ class WireError(Exception):
     """What came is not RESP, or too much of it."""
 
 
+TROUBLE = (
+    EngineError,
+    WireError,
+    OSError,
+    trio.TooSlowError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
+"""What a connection may end with."""
+
+
 class Push(list[Value]):
     """Something that the engine says without having been asked."""
 
@@ -138,16 +149,17 @@ class Wire:
             if values := self._reader.feed(data):
                 return values
 
-    async def ask(self, *words: str | bytes) -> None:
-        """Have a command done before anything is subscribed.
+    async def ask(self, *words: str | bytes) -> Value:
+        """Have a command done, before anything is subscribed, and return the answer.
 
         Raises:
             EngineError: It was refused.
         """
         await self.send(pack(*words))
-        for value in await self.receive():
-            if isinstance(value, EngineError):
-                raise value
+        value = (await self.receive())[0]
+        if isinstance(value, EngineError):
+            raise value
+        return value
 
     async def aclose(self) -> None:
         """End the connection at once."""

@@ -13,7 +13,8 @@ from rooms.brokers.redis_url import parse_redis_url
 from rooms.core.history import NOTHING, Retention
 from rooms.testing import BrokerSuite
 from rooms.testing.brokers.delivery import DeliveryTests
-from tests.brokers.valkey import Valkey
+from rooms.testing.brokers.filters import FilterTests
+from tests.brokers.valkey import Cluster, Valkey
 
 
 class TestRedisBroker(BrokerSuite):
@@ -30,6 +31,16 @@ class TestRedisBroker(BrokerSuite):
     async def pass_time(self, clock: MockClock, seconds: float) -> None:
         self.ahead += seconds
         self.valkey.pass_time(f"{self.prefix}:*:k:*", seconds)
+
+
+class TestRedisClusterBroker(DeliveryTests, FilterTests):
+    @pytest.fixture(autouse=True)
+    def _engine(self, cluster: Cluster) -> None:
+        options = f"prefix={secrets.token_hex(4)}&filters=true"
+        self.url = parse_redis_url(f"{cluster.url}?{options}")
+
+    def make_brokers(self, nodes: int) -> list[Broker]:
+        return [RedisBroker(self.url) for _ in range(nodes)]
 
 
 class TestRedisBrokerWithoutHistory(DeliveryTests):

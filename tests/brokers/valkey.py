@@ -43,13 +43,14 @@ class Valkey:
 
     Args:
         options: Lines of its configuration, such as ``appendonly="yes"``.
-        program: Arguments that come first, such as ``--sentinel``.
+        first: What comes before them, such as ``--sentinel``.
     """
 
-    def __init__(self, port: int = 0, **options: str) -> None:
+    def __init__(self, port: int = 0, first: str = "", **options: str) -> None:
         self.port = port or free_port()
-        self._options = {"save": "", "bind": "127.0.0.1", "maxclients": "200"} | options
-        self._options["unixsocket"] = "valkey.sock"
+        self._first = first
+        self.options = {"save": "", "bind": "127.0.0.1", "maxclients": "200"} | options
+        self.options["unixsocket"] = "valkey.sock"
         self._folder = TemporaryDirectory(prefix="valkey-")
         self.folder = Path(self._folder.name)
         self._process: subprocess.Popen[str] | None = None
@@ -106,13 +107,15 @@ class Valkey:
         """Let it go on."""
         os.kill(self._pid, signal.SIGCONT)
 
-    def command(self, *words: str) -> str:
-        """Have it do something and return the first line of its answer."""
+    def command(self, *words: str, bulk: bool = False) -> str:
+        """Have it do something and return the first line of its answer, or the second."""
         with socket.create_connection(("127.0.0.1", self.port), SECONDS) as sock:
             parts = [word.encode() for word in words]
             framed = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
             sock.sendall(b"*%d\r\n%s" % (len(parts), framed))
             with sock.makefile("rb") as answer:
+                if bulk:
+                    answer.readline()
                 return answer.readline().decode().strip()
 
     def pass_time(self, pattern: str, seconds: float) -> None:
@@ -126,7 +129,11 @@ class Valkey:
     def _command(self) -> list[str]:
         binary = find_binary()
         assert binary is not None
-        options = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+        options = [word for name, value in self.options.items() for word in (f"--{name}", value)]
+        if self._first:  # a Sentinel keeps its configuration in a file
+            lines = (f"{name} {value}" for name, value in self.options.items() if name == "bind")
+            self.folder.joinpath("conf").write_text("\n".join([f"port {self.port}", *lines, ""]))
+            return [binary, "conf", self._first]
         return [binary, "--port", str(self.port), *options]
 
     def _drain(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
@@ -134,6 +141,84 @@ class Valkey:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
-                if "Ready to accept connections" in line:
+                if "Ready to accept connections" in line or "Sentinel ID is" in line:
                     ready.set()
         ready.set()
+
+
+class Cluster:
+    """Three servers that share the slots; ``with`` starts and ends them."""
+
+    def __init__(self) -> None:
+        self.servers = [self._server() for _ in range(3)]
+
+    def _server(self) -> Valkey:
+        port = str(free_port())  # the usual one is 10,000 above the first, which may be too high
+        options = {"cluster-enabled": "yes", "cluster-port": port, "cluster-node-timeout": "1000"}
+        return Valkey(0, "", **options)
+
+    @property
+    def url(self) -> str:
+        """Where two of them are."""
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers[:2])
+        return f"redis+cluster://{hosts}"
+
+    def __enter__(self) -> Cluster:
+        for number, server in enumerate(self.servers):
+            server.start()
+            first, last = number * 5461, min(number * 5461 + 5460, 16383)
+            server.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last + (number == 2)))
+            server.command("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        for server in self.servers[1:]:
+            self.meet(server)
+        while any(server.command("GET", "x")[:12] == "-CLUSTERDOWN" for server in self.servers):
+            pass
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for server in self.servers:
+            server.__exit__(None, None, None)
+
+    def meet(self, server: Valkey) -> None:
+        """Have the others know a server."""
+        port = server.options["cluster-port"]
+        self.servers[0].command("CLUSTER", "MEET", "127.0.0.1", str(server.port), port)
+
+    def move(self, slot: int, source: int, target: int) -> None:
+        """Give a slot that holds nothing to another server."""
+        name = self.servers[target].command("CLUSTER", "MYID", bulk=True)
+        for number in (target, source, 3 - source - target):
+            self.servers[number].command("CLUSTER", "SETSLOT", str(slot), "NODE", name)
+
+
+class Sentinel:
+    """A server, a replica of it and a Sentinel that watches them; ``with`` starts and ends them."""
+
+    def __init__(self) -> None:
+        self.primary = Valkey(0, "", **{"repl-diskless-sync-delay": "0"})
+        self.replica = Valkey(replicaof=f"127.0.0.1 {self.primary.port}")
+        self.sentinel = Valkey(first="--sentinel")
+
+    @property
+    def url(self) -> str:
+        """Where the Sentinel is, and whom to ask it for."""
+        return f"redis+sentinel://127.0.0.1:1,127.0.0.1:{self.sentinel.port}/main"
+
+    def __enter__(self) -> Sentinel:
+        self.primary.start()
+        self.replica.start()
+        self.sentinel.start()
+        say = self.sentinel.command
+        say("SENTINEL", "MONITOR", "main", "127.0.0.1", str(self.primary.port), "1")
+        return self
+
+    def fail_over(self) -> None:
+        """Have the replica take over, once it has all there is."""
+        while self.replica.command("DBSIZE") != self.primary.command("DBSIZE"):
+            pass
+        while self.sentinel.command("SENTINEL", "FAILOVER", "main") != "+OK":
+            pass  # it has not seen the replica yet
+
+    def __exit__(self, *error: object) -> None:
+        for server in (self.sentinel, self.replica, self.primary):
+            server.__exit__(None, None, None)

@@ -1,0 +1,69 @@
+"""`rooms.brokers.redis` on a cluster and behind Sentinels: servers that change places."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+import trio
+
+from rooms.brokers.redis_engine import slot_of
+from rooms.errors import Unavailable
+from rooms.protocol.topics import Filter
+from tests.brokers.test_redis import Node
+from tests.brokers.valkey import Cluster, Sentinel
+
+ROOMS = ("a", "b", "c", "d", "e", "f")
+
+
+@pytest.mark.parametrize(
+    ("name", "slot"),
+    [("123456789", 12739), ("foo", 12182), ("x{foo}y", 12182), ("{}foo", 5542), ("a{b", 5813)],
+)
+def test_a_name_has_the_slot_that_the_engine_gives_it(
+    cluster: Cluster, name: str, slot: int
+) -> None:
+    assert cluster.servers[0].command("CLUSTER", "KEYSLOT", name) == f":{slot_of(name)}"
+    assert slot in (slot_of(name), 5542, 5813)
+
+
+async def test_rooms_are_on_all_shards(cluster: Cluster) -> None:
+    url = f"{cluster.url}?prefix={secrets.token_hex(4)}"
+    async with Node(url).opened() as here, Node(url).opened() as there:
+        for room in ROOMS:
+            await there.subscribe(room)
+            await here.publish(room, "said", key="k")
+        for room in ROOMS:
+            await there.wait_for(room, "said")
+            assert (await here.history(room)).publications[0].event == "said"
+        with pytest.raises(Unavailable, match="filters=true"):
+            await here.broker.follow(Filter("#"))
+
+
+async def test_a_slot_that_moves_takes_its_rooms_along(cluster: Cluster) -> None:
+    prefix = secrets.token_hex(4)
+    async with Node(f"{cluster.url}?prefix={prefix}&probe=0.5").opened() as node:
+        for room in ROOMS:
+            await node.subscribe(room)
+            await node.publish(room, "1")
+        slot = slot_of(f"{prefix}:{{a}}:n")
+        source = min(slot // 5461, 2)
+        cluster.servers[source].command("DEL", f"{prefix}:{{a}}:n", f"{prefix}:{{a}}:s")
+        cluster.move(slot, source, (source + 1) % 3)
+        for room in ROOMS:
+            await node.publish(room, "2")
+            await node.wait_for(room, "2")
+        assert node.events("b") == ["1", "2"]
+
+
+async def test_the_sentinels_say_which_server_it_is_now() -> None:
+    with Sentinel() as sentinel:
+        async with Node(f"{sentinel.url}?prefix=s&probe=0.3").opened() as node:
+            await node.subscribe("a")
+            first = await node.publish("a", "1", key="k")
+            await trio.to_thread.run_sync(sentinel.fail_over)
+            await trio.to_thread.run_sync(sentinel.primary.kill)
+            assert await node.publish("a", "1", key="k") == first
+            await node.publish("a", "2")
+            await node.wait_for("a", "2")
+            assert (node.events("a"), node.lost) == (["1", "2"], [])
