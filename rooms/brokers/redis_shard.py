@@ -25,6 +25,8 @@ Verb = Literal["SUBSCRIBE", "SSUBSCRIBE", "PSUBSCRIBE"]
 BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds between two tries to connect; the last for ever."""
 
+LATE_SECONDS = 1.0
+
 CHANNELS = 500
 """The most channels that one command subscribes."""
 
@@ -217,10 +219,12 @@ class Shard:
         seconds = self._url.options.probe
         while True:
             self._echo = trio.Event()
-            with trio.move_on_after(seconds) as waiting:
+            with trio.move_on_after(seconds):
                 await self.calls.put(self._sound_call())
                 await self._echo.wait()
-            if waiting.cancelled_caught:
+            with trio.move_on_after(min(seconds, LATE_SECONDS)):
+                await self._echo.wait()  # it may be here already, and this process late
+            if not self._echo.is_set():
                 raise Deaf
             if self._failures:
                 log.info("broker back", url=self._url.shown)
