@@ -172,8 +172,9 @@ def install_admin(site: QuartTrio, app: App, guard: Guard) -> None:
 
 
 def install_public(site: QuartTrio, app: App, guard: Guard) -> None:
-    """Have ``site`` answer what anybody may ask, and nothing else of the API."""
-    install_endpoints(site, guard, public_endpoints(AdminApi(app)), otherwise="open")
+    """Have ``site`` answer what is not for admins, and nothing else of the API."""
+    endpoints = [*public_endpoints(AdminApi(app)), *ticket_endpoints(app)]
+    install_endpoints(site, guard, endpoints, otherwise="open")
 
 
 def _get(path: str, view: View, answer: type[Struct], **more: Any) -> Endpoint:

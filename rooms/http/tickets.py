@@ -48,10 +48,10 @@ class TicketApi:
         node = self._app.node
         if node.gate is None:
             raise ApiError(404, "not_found", "Nobody signs in here, so there are no tickets.")
+        identity = await self._identify(node.gate, visitor(node))
         if request.mimetype != "application/json":
             message = "Ask for it with the header 'Content-Type: application/json'."
             raise ApiError(415, "unsupported_media_type", message)
-        identity = await self._identify(node.gate, visitor(node))
         seconds = node.settings.ticket_seconds
         try:
             ticket = node.gate.tickets.issue(identity, seconds, time.time())

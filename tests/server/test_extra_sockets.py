@@ -58,6 +58,8 @@ async def test_admins_are_answered_on_their_port_alone() -> None:
             assert (await admin.get("/metrics")).status_code == 200
             assert (await public.get("/metrics")).status_code == 404
             assert (await public.post("/api/clients/c1/disconnect")).status_code == 404
+            ticket = await public.post("/api/tickets", json={})
+            assert "Nobody signs in here" in ticket.json()["error"]["message"]
             for path in ("/api/health", "/api/ready", "/static/rooms.js"):
                 assert (await admin.get(path)).status_code == 200
                 assert (await public.get(path)).status_code == 200

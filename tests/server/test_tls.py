@@ -13,7 +13,7 @@ import pytest
 import trio
 import trustme
 
-from rooms import App, Settings
+from rooms import App, ClientCertificate, Settings
 from rooms.errors import ConfigError
 from rooms.protocol.certificate import Certificate
 from rooms.server.tls import tls_context
@@ -25,7 +25,7 @@ ANA = AUTHORITY.issue_cert("ana@example.org", common_name="Ana")
 
 
 @asynccontextmanager
-async def served(folder: Path, **settings: Any) -> AsyncIterator[Server]:
+async def served(folder: Path, app: App | None = None, **settings: Any) -> AsyncIterator[Server]:
     """Serve an app by TLS; with certificates of clients, the same authority signs them."""
     file, signer = folder / "server.pem", folder / "ca.pem"
     AUTHORITY.issue_cert("rooms.test").private_key_and_cert_chain_pem.write_to_path(file)
@@ -34,7 +34,7 @@ async def served(folder: Path, **settings: Any) -> AsyncIterator[Server]:
         settings["client_ca"] = str(signer)
     chosen = Settings(port=0, http=False, certfile=str(file), **settings)
     with trio.fail_after(10):
-        async with serve(App(), chosen) as server:
+        async with serve(app or App(), chosen) as server:
             yield server
 
 
@@ -113,6 +113,18 @@ async def test_the_application_sees_a_clients_certificate(
         certificate = await shown_certificate(server, context)
         assert certificate is not None
         assert (certificate.common_name, certificate.email) == ("Ana", "ana@example.org")
+
+
+async def test_the_user_is_whom_the_certificate_names(tmp_path: Path) -> None:
+    app = App(auth=ClientCertificate("email"))
+    async with (
+        served(tmp_path, app, client_certificates="required") as server,
+        connected(server, client_context(ANA)) as stream,
+    ):
+        client = TestClient(stream)
+        await client.handshake()
+        assert (await client.welcome())["user"] == {"id": "ana@example.org", "name": "Ana"}
+        await client.close()
 
 
 async def test_a_certificate_is_not_asked_for_unless_that_is_set(tmp_path: Path) -> None:
