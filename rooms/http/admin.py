@@ -11,6 +11,7 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from rooms.errors import check_close_code
+from rooms.http import everywhere
 from rooms.http.endpoints import Endpoint, View, install_endpoints
 from rooms.http.errors import ApiError, json_response
 from rooms.http.guard import Guard
@@ -26,6 +27,7 @@ from rooms.http.views import (
     DisconnectOrder,
     EventOrder,
     InfoView,
+    NodesView,
     PageQuery,
     PublishedView,
     RoomPage,
@@ -33,15 +35,9 @@ from rooms.http.views import (
     RoomsQuery,
     SentView,
     StatusView,
-    client_order,
-    client_view,
-    page_of,
-    room_view,
 )
 from rooms.protocol.names import check_event, check_room
-from rooms.protocol.topics import parse_filter
 from rooms.server.app import App, NotRunning
-from rooms.server.client import Client
 from rooms.server.version import rooms_version
 
 REASON_BYTES = 123
@@ -86,23 +82,12 @@ class AdminApi:
         return json_response(info)
 
     async def rooms(self) -> Response:
-        """List the rooms by name."""
-        asked = query(RoomsQuery)
-        room_filter = parse_filter(asked.filter or "#")
-        names = (name for name in self._app.room_names if room_filter.matches(name))
-        page, following = page_of(asked, names, str)
-        views = [room_view(self._app.room(name)) for name in page]
-        return json_response(RoomsPage(views, following))
+        """List the rooms of all nodes by name."""
+        return json_response(await everywhere.list_rooms(self._app, query(RoomsQuery)))
 
     async def room(self, name: str) -> Response:
-        """Show one room and its members."""
-        if name not in self._app.room_names:
-            raise ApiError(404, "not_found", f"There is no room {name!r} with members.")
-        room = self._app.room(name)
-        asked = query(PageQuery)
-        page, following = page_of(asked, room.members, lambda each: each.id, client_order)
-        members = [client_view(member) for member in page]
-        return json_response(RoomPage(room.name, room.count, room.position, members, following))
+        """Show one room and its members, of all nodes."""
+        return json_response(await everywhere.show_room(self._app, name, query(PageQuery)))
 
     async def publish(self, name: str) -> Response:
         """Publish an event to a room, which need not have members."""
@@ -112,34 +97,27 @@ class AdminApi:
         return json_response(PublishedView(position))
 
     async def clients(self) -> Response:
-        """List the clients by id."""
-        every = list(self._app.clients.values())
-        page, following = page_of(query(PageQuery), every, lambda each: each.id, client_order)
-        return json_response(ClientsPage([client_view(each) for each in page], following))
+        """List the clients of all nodes by id."""
+        return json_response(await everywhere.list_clients(self._app, query(PageQuery)))
 
     async def client(self, client_id: str) -> Response:
-        """Show one client."""
-        return json_response(client_view(self._client(client_id)))
+        """Show one client, of any node."""
+        return json_response(await everywhere.show_client(self._app, client_id))
 
     async def send(self, client_id: str) -> Response:
-        """Send an event to one client."""
-        client = self._client(client_id)
-        order = await _event_order()
-        await client.send(order.event, order.payload)
+        """Send an event to one client, of any node."""
+        await everywhere.send(self._app, client_id, await _event_order())
         return json_response(SentView(client_id))
 
     async def disconnect(self, client_id: str) -> Response:
-        """End one client's connection."""
-        client = self._client(client_id)
+        """End one client's connection, on any node."""
         order = await _disconnect_order()
-        client.close(order.code, order.reason)
+        await everywhere.disconnect(self._app, client_id, order.code, order.reason)
         return json_response(DisconnectedView(client_id, order.code, order.reason))
 
-    def _client(self, client_id: str) -> Client:
-        client = self._app.clients.get(client_id)
-        if client is None:
-            raise ApiError(404, "not_found", f"There is no client {client_id!r}.")
-        return client
+    async def nodes(self) -> Response:
+        """List the nodes that are alive."""
+        return json_response(await everywhere.list_nodes(self._app))
 
 
 def admin_endpoints(app: App, guard: Guard) -> list[Endpoint]:
@@ -193,7 +171,8 @@ def _reading(api: AdminApi) -> list[Endpoint]:
         _get("/rooms", api.rooms, RoomsPage, query=RoomsQuery),
         _get("/rooms/<room:name>", api.room, RoomPage, query=PageQuery),
         _get("/clients", api.clients, ClientsPage, query=PageQuery),
-        _get("/clients/<client_id>", api.client, ClientView),
+        _get("/clients/<client_id>", api.client, ClientView, errors=(503,)),
+        _get("/nodes", api.nodes, NodesView),
     ]
 
 
@@ -201,13 +180,14 @@ def _acting(api: AdminApi) -> list[Endpoint]:
     client = "/clients/<client_id>"
     return [
         _post("/rooms/<room:name>/publish", api.publish, PublishedView, EventOrder, errors=(409,)),
-        _post(f"{client}/send", api.send, SentView, EventOrder),
+        _post(f"{client}/send", api.send, SentView, EventOrder, errors=(503,)),
         _post(
             f"{client}/disconnect",
             api.disconnect,
             DisconnectedView,
             DisconnectOrder,
             needs_body=False,
+            errors=(503,),
         ),
     ]
 

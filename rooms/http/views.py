@@ -39,7 +39,7 @@ class UserView(msgspec.Struct):
     """A user as the admin API shows it."""
 
     id: str
-    name: str
+    name: str = ""
 
 
 class RoomView(msgspec.Struct):
@@ -48,11 +48,13 @@ class RoomView(msgspec.Struct):
     Attributes:
         count: How many users are in it.
         position: Of its last publication; null if it keeps none.
+        nodes: The nodes where somebody is in it.
     """
 
     name: str
     count: int
     position: Position | None
+    nodes: list[str]
 
 
 class ClientView(msgspec.Struct):
@@ -61,6 +63,7 @@ class ClientView(msgspec.Struct):
     Attributes:
         latency_ms: Of the last ping that was answered; null before the first.
         waiting_bytes: How much waits for the client to read it.
+        node: Which node it is connected to.
     """
 
     id: str
@@ -71,6 +74,7 @@ class ClientView(msgspec.Struct):
     connected_at: float
     latency_ms: float | None
     waiting_bytes: int
+    node: str
 
 
 class PageQuery(msgspec.Struct):
@@ -122,24 +126,69 @@ class InfoView(msgspec.Struct):
 
 
 class RoomsPage(msgspec.Struct):
-    """Rooms by name, and the name to ask for the next page after."""
+    """Rooms by name, and the name to ask for the next page after.
+
+    Attributes:
+        unanswered: Nodes that did not answer in time: what they know is missing.
+    """
 
     rooms: list[RoomView]
     next: str | None
+    unanswered: list[str]
 
 
 class RoomPage(RoomView):
-    """A room, a page of its members, and the id to ask for the next page after."""
+    """A room, a page of its members, and the id to ask for the next page after.
+
+    Attributes:
+        unanswered: Nodes that did not answer in time: their members are missing.
+    """
 
     members: list[ClientView]
     next: str | None
+    unanswered: list[str]
 
 
 class ClientsPage(msgspec.Struct):
-    """Clients by id, and the id to ask for the next page after."""
+    """Clients by id, and the id to ask for the next page after.
+
+    Attributes:
+        unanswered: Nodes that did not answer in time: their clients are missing.
+    """
 
     clients: list[ClientView]
     next: str | None
+    unanswered: list[str]
+
+
+class NodeView(msgspec.Struct):
+    """A node.
+
+    Attributes:
+        started_at: Seconds since 1970.
+        uptime: Seconds.
+        lag: Seconds by which its event loop is late.
+        last_seen: Seconds since 1970.
+        answered: Whether it answered just now; if not, the rest is what it told before.
+    """
+
+    id: str
+    version: str
+    host: str
+    pid: int
+    started_at: float
+    uptime: float
+    clients: int
+    lag: float
+    last_seen: float
+    answered: bool
+
+
+class NodesView(msgspec.Struct):
+    """All nodes that are alive, the oldest first, and those that did not answer in time."""
+
+    nodes: list[NodeView]
+    unanswered: list[str]
 
 
 class PublishedView(msgspec.Struct):
@@ -176,13 +225,13 @@ class SessionView(msgspec.Struct):
     expires_at: float | None
 
 
-def room_view(room: RoomHandle) -> RoomView:
-    """Return what the admin API shows of ``room``."""
-    return RoomView(room.name, room.count, room.position)
+def room_view(room: RoomHandle, node: str) -> RoomView:
+    """Return what the admin API shows of ``room``, which is open on ``node``."""
+    return RoomView(room.name, room.count, room.position, [node])
 
 
-def client_view(client: Client) -> ClientView:
-    """Return what the admin API shows of ``client``."""
+def client_view(client: Client, node: str) -> ClientView:
+    """Return what the admin API shows of ``client``, which is connected to ``node``."""
     user = client.user
     return ClientView(
         id=client.id,
@@ -193,12 +242,8 @@ def client_view(client: Client) -> ClientView:
         connected_at=client.connected_at,
         latency_ms=None if client.latency is None else round(client.latency * 1000, 3),
         waiting_bytes=client.waiting_bytes,
+        node=node,
     )
-
-
-def client_order(client_id: str) -> tuple[int, str]:
-    """Sort key of client ids: ``c9`` comes before ``c10``."""
-    return len(client_id), client_id
 
 
 def page_of(

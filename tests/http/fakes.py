@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from quart.typing import TestClientProtocol
 
 from rooms.config import Settings
 from rooms.http.site import create_site
+from rooms.protocol.bus import NodeInfo
 from rooms.protocol.commands import Position, User
 from rooms.protocol.origin import Origins
 from rooms.server.app import App
@@ -83,6 +84,10 @@ class FakeNode:
 
     draining = False
     overloaded = False
+    life = "n1"
+    cluster = None
+    info = NodeInfo("n1", version="1", started_at=1_800_000_000.0, host="h", pid=7, clients=2)
+    sessions: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         self.settings = Settings(admin_token=TOKEN)

@@ -134,10 +134,11 @@ async def test_rooms_are_listed_by_name() -> None:
     app.connect("c2", "a")
     assert await get(app, "/api/rooms") == {
         "rooms": [
-            {"name": "a", "count": 2, "position": ["e1", 0]},
-            {"name": "b", "count": 1, "position": ["e1", 0]},
+            {"name": "a", "count": 2, "position": ["e1", 0], "nodes": ["n1"]},
+            {"name": "b", "count": 1, "position": ["e1", 0], "nodes": ["n1"]},
         ],
         "next": None,
+        "unanswered": [],
     }
 
 
@@ -187,6 +188,7 @@ async def test_a_room_is_found_by_any_name_that_it_can_have(name: str) -> None:
             "name": name,
             "count": 1,
             "position": ["e1", 0],
+            "nodes": ["n1"],
             "members": [
                 {
                     "id": "c7",
@@ -197,9 +199,11 @@ async def test_a_room_is_found_by_any_name_that_it_can_have(name: str) -> None:
                     "connected_at": 1_800_000_000.0,
                     "latency_ms": None,
                     "waiting_bytes": 0,
+                    "node": "n1",
                 }
             ],
             "next": None,
+            "unanswered": [],
         }
 
 

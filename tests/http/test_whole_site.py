@@ -82,7 +82,7 @@ async def test_a_client_is_seen_in_its_room() -> None:
         assert member["user"] == {"id": "Ana", "name": "Ana"}
         assert member["rooms"] == ["team/1"]
         assert (await client.get(f"/api/clients/{member['id']}")).json() == member
-        assert (await client.get("/api/clients")).json() == {"clients": [member], "next": None}
+        assert (await client.get("/api/clients")).json()["clients"] == [member]
 
 
 async def test_what_is_published_and_sent_reaches_the_client() -> None:
@@ -108,7 +108,7 @@ async def test_a_disconnected_client_gets_its_code_and_is_gone() -> None:
         with trio.fail_after(5):
             while (await client.get("/api/clients/c1")).status_code != 404:
                 await trio.lowlevel.checkpoint()
-        assert (await client.get("/api/rooms")).json() == {"rooms": [], "next": None}
+        assert (await client.get("/api/rooms")).json()["rooms"] == []
 
 
 async def test_nesting_at_every_depth_has_an_answer_that_is_not_500() -> None:
