@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rooms.server.client_certificate import ClientCertificate
     from rooms.server.context import Context, Event
     from rooms.server.cookies import SignedCookie
+    from rooms.server.gateway import Gateway
     from rooms.server.rooms import Delivered, RoomHandle
     from rooms.server.tokens.verifier import JWT
     from rooms.server.websocket import WebSocket, relay
@@ -38,6 +39,7 @@ __all__ = [
     "Delivered",
     "Disconnect",
     "Event",
+    "Gateway",
     "Identity",
     "Origin",
     "Position",
@@ -68,6 +70,7 @@ _HOMES = {
     "rooms.server.client_certificate": ("ClientCertificate",),
     "rooms.server.context": ("Context", "Event"),
     "rooms.server.cookies": ("SignedCookie",),
+    "rooms.server.gateway": ("Gateway",),
     "rooms.server.rooms": ("Delivered", "RoomHandle"),
     "rooms.server.tokens.verifier": ("JWT",),
     "rooms.server.websocket": ("WebSocket", "relay"),

@@ -15,7 +15,7 @@ from rooms.protocol.urls import hide_password
 
 ENVIRONMENT_PREFIX = "ROOMS_"
 FILE_NAME = "rooms.toml"
-SECRETS = frozenset({"admin_token", "admin_tokens", "jwt_secret"})
+SECRETS = frozenset({"admin_token", "admin_tokens", "gateway_secret", "jwt_secret"})
 """Each has a twin that names a file instead: ``jwt_secret_file``."""
 
 
@@ -54,6 +54,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     admin_bind: str = ""
     ws_bind: str = ""
     admin_session_seconds: Seconds = 43200
+    gateway_secret: str = ""
+    gateway_secret_file: str = ""
     jwt_secret: str = ""
     jwt_secret_file: str = ""
     jwt_key_file: str = ""

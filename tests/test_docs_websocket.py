@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 import types
 from pathlib import Path
 
+import jwt
 import pytest
 
-from rooms import App
+from rooms import App, User
 from rooms.config import Settings
 from rooms.protocol.frames import BINARY
+from rooms.server.tokens.upstream import signed_user
 from rooms.testing import MemoryServer, Refused, TestClient, client_frame, in_memory
 
 PAGE = (Path(__file__).parents[1] / "docs" / "websocket.md").read_text(encoding="utf-8")
@@ -21,7 +24,8 @@ QUICK = Settings(close_seconds=0.01)
 def application(number: int) -> App:
     """Return the application of a block."""
     module = types.ModuleType("shown")
-    exec(compile(BLOCKS[number], "websocket.md", "exec"), module.__dict__)
+    source = BLOCKS[number].replace(":9000", ":1")  # where nobody listens
+    exec(compile(source, "websocket.md", "exec"), module.__dict__)
     app = module.__dict__["app"]
     assert isinstance(app, App)
     return app
@@ -48,6 +52,24 @@ async def test_the_private_one_lets_in_who_has_the_key() -> None:
         assert caught.value.answer.endswith(b"not with that key")
         client = await connect(server, "/private?key=1234", "Sec-WebSocket-Protocol: chat.v2\r\n")
         assert await client.message() == b"come in"
+
+
+async def test_a_gateway_without_an_upstream_is_a_bad_one() -> None:
+    async with in_memory(application(3), QUICK) as server:
+        with pytest.raises(Refused) as caught:
+            await connect(server, "/live/lobby")
+        assert caught.value.status == 502
+
+
+def test_an_upstream_checks_who_is_signed_in() -> None:
+    module = types.ModuleType("shown")
+    exec(compile(BLOCKS[4], "websocket.md", "exec"), module.__dict__)
+    secret = "0123456789" * 4
+    header = signed_user(User("ana", "Ana"), secret, time.time())
+    assert module.__dict__["signed_in"]({"x-rooms-user": header}, secret) == "ana"
+    assert module.__dict__["signed_in"]({}, secret) is None
+    with pytest.raises(jwt.InvalidSignatureError):
+        module.__dict__["signed_in"]({"x-rooms-user": header}, secret[::-1])
 
 
 async def test_streams_are_read_sent_and_relayed() -> None:

@@ -10,6 +10,7 @@ COMMANDS = {
     "admin-token": "Make a token for the admin API.",
     "bench": "Measure a running server.",
     "config": "Show which settings hold, and why.",
+    "gateway": "Pass WebSocket connections on to another server.",
     "new": "Make a project to begin with.",
     "serve": "Serve an application, or the built-in chat.",
     "token": "Make and check tokens of users.",

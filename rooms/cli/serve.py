@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -40,6 +41,8 @@ HELP = {
     "ws_bind": "Take WebSockets there too, without pages: ADDRESS:PORT or unix:PATH.",
     "admin_bind": "Have the admin API and /metrics there alone: ADDRESS:PORT or unix:PATH.",
     "admin_session_seconds": "Time for which a sign-in to the admin pages lasts.",
+    "gateway_secret": "Secret that a gateway signs users with, for its upstream (HS256).",
+    "gateway_secret_file": "File that holds that secret.",
     "jwt_secret": "Secret that tokens of users are signed with (HS256, HS384, HS512).",
     "jwt_secret_file": "File that holds that secret: who signs in needs a token then.",
     "jwt_key_file": "File of the public keys (PEM, or a key set) of who makes tokens, instead.",
@@ -171,14 +174,33 @@ def serve(application: str | None, reload: bool, **flags: Any) -> None:
     quickly, and the second signal at once.  SIGHUP loads the settings and certificates again.
     With --workers the signals reach all of them.
     """
+    if application is None:
+        start(_chat, flags, chat=True, reload=reload)
+    else:
+        start(partial(_load, application), flags, reload=reload)
+
+
+MakeApp = Callable[[Loaded], "App"]
+"""Makes the application of settings that are loaded."""
+
+
+def start(
+    make: MakeApp, flags: dict[str, Any], *, chat: bool = False, reload: bool = False
+) -> None:
+    """Serve an application until it is to stop, by as many processes as the settings say.
+
+    Args:
+        chat: Whether it is the built-in chat, with its page.
+        reload: Whether to start again whenever a file here changes.
+    """
     try:
-        _serve(application, flags, reload=reload)
+        _start(make, flags, chat=chat, reload=reload)
     except ConfigError as error:
         click.echo(f"rooms: {error}", err=True)
         raise SystemExit(2) from None
 
 
-def _serve(application: str | None, flags: dict[str, Any], *, reload: bool) -> None:
+def _start(make: MakeApp, flags: dict[str, Any], *, chat: bool, reload: bool) -> None:
     from rooms import logs
     from rooms.cli.worker import take_orders
 
@@ -191,21 +213,26 @@ def _serve(application: str | None, flags: dict[str, Any], *, reload: bool) -> N
     if orders is None and (reload or loaded.settings.workers > 1):
         from rooms.cli.supervise import supervise
 
-        raise SystemExit(supervise(loaded.settings, chat=application is None, reload=reload))
-    _serve_alone(application, Run(flags, loaded, application is None, orders))
+        raise SystemExit(supervise(loaded.settings, chat=chat, reload=reload))
+    _serve_alone(make, Run(flags, loaded, chat, orders))
 
 
-def _serve_alone(application: str | None, run: Run) -> None:
+def _serve_alone(make: MakeApp, run: Run) -> None:
     """Serve in this process, whether there are others or not."""
     import trio
 
-    from rooms.cli.load import load_app
     from rooms.server.descriptors import raise_descriptors
 
-    app = load_app(application) if application else _chat(run.loaded)
+    app = make(run.loaded)
     raise_descriptors()
     _tune_garbage_collector()
     trio.run(_run, app, run, strict_exception_groups=True)
+
+
+def _load(application: str, loaded: Loaded) -> App:
+    from rooms.cli.load import load_app
+
+    return load_app(application)
 
 
 def _chat(loaded: Loaded) -> App:

@@ -64,6 +64,9 @@ class AdminApi:
         if self._app.node.overloaded:
             message = f"This server is {self._app.node.lag.seconds:.1f} seconds late: too busy."
             raise ApiError(503, "not_ready", message)
+        problem = await self._app.routes.problem()
+        if problem is not None:
+            raise ApiError(503, "not_ready", f"Not all can be served: {problem}.")
         return json_response(StatusView("ready"))
 
     async def info(self) -> Response:

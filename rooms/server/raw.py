@@ -64,6 +64,7 @@ class RawConnection:
     """One connection of an endpoint, before and after it is accepted.
 
     Attributes:
+        node: That it is connected to.
         wire: What is sent and received by, once it is accepted.
         subprotocol: Selected when it was.
         goodbye: Shields the closing handshake while it is under way.
@@ -71,7 +72,7 @@ class RawConnection:
     """
 
     def __init__(self, node: Node, request: RawRequest, nursery: trio.Nursery) -> None:
-        self._node = node
+        self.node = node
         self._request: RawRequest | None = request  # until it is answered
         self._nursery = nursery
         self._scope = trio.CancelScope(deadline=trio.current_time() + node.settings.head_seconds)
@@ -123,12 +124,12 @@ class RawConnection:
             await request.link.send_all(accept_answer(request.head, subprotocol, headers))
         self._request, self.subprotocol = None, subprotocol
         self._scope.deadline = math.inf
-        throttle = Throttle(self._node.settings, self._node.counters)
-        self.wire = Wire(self._node, request.link, self._nursery, self._scope, throttle=throttle)
+        throttle = Throttle(self.node.settings, self.node.counters)
+        self.wire = Wire(self.node, request.link, self._nursery, self._scope, throttle=throttle)
         self.wire.start(request.extra)
         log.info("connected", client=self.id, remote=self.handshake.remote, path=request.head.path)
         self._sign_in()
-        if self._node.draining:  # since the request was read
+        if self.node.draining:  # since the request was read
             self.wire.endpoint.finish(ShuttingDown())
 
     async def reject(self, status: int, body: str | None) -> None:
@@ -139,7 +140,7 @@ class RawConnection:
     async def _answer(self, refusal: BadHead, answer: bytes) -> None:
         """Answer a request that is not accepted, and give the client a moment to read it."""
         link, self._request = self._unanswered().link, None
-        self._node.refusals.note(refusal, self.handshake.remote)
+        self.node.refusals.note(refusal, self.handshake.remote)
         with trio.move_on_after(REJECTION_SECONDS), contextlib.suppress(trio.BrokenResourceError):
             await link.send_all(answer)
             await link.finish()
@@ -151,7 +152,7 @@ class RawConnection:
 
     def _sign_in(self) -> None:
         """Count the user's connection, and have it end when what was proved ends."""
-        identity, node = self.identity, self._node
+        identity, node = self.identity, self.node
         if identity is None or self.wire is None:
             return
         try:
@@ -165,8 +166,8 @@ class RawConnection:
 
     def _sign_out(self) -> None:
         if self._signed_in and self.identity is not None:
-            self._node.users.remove(self.identity.user.id)
-            self._node.expiries.remove(self)
+            self.node.users.remove(self.identity.user.id)
+            self.node.expiries.remove(self)
 
     # What ends it from outside.
 
@@ -204,7 +205,7 @@ class RawConnection:
         told = error
         while isinstance(told, ExceptionGroup):  # of a nursery
             told = told.exceptions[0]
-        ours = Disconnect if self.wire is not None else Refused
+        ours = Disconnect if self.wire is not None else Refused | BadHead
         if isinstance(told, ours) and isinstance(error, ours | ExceptionGroup):
             return told
         log.error("handler failed", client=self.id, exc_info=error)
@@ -226,19 +227,21 @@ class RawConnection:
     def _refusal(self) -> BadHead:
         """Return what a request is answered that the handler did not answer."""
         outcome = self._outcome
+        if isinstance(outcome, BadHead):
+            return outcome
         if isinstance(outcome, Refused):
             return BadHead(HTTPStatus(outcome.status), "rejected", message=outcome.reason)
         if isinstance(outcome, HandlerFailed):
             return BadHead(HTTPStatus.INTERNAL_SERVER_ERROR, "handler_failed")
         if outcome is not None:  # it took too long, or the server stops
-            return self._node.admission.refusal("undecided")
+            return self.node.admission.refusal("undecided")
         return BadHead(HTTPStatus.FORBIDDEN, "rejected")
 
     def _note_end(self, endpoint: Endpoint) -> None:
         reason = endpoint.reason
         assert reason is not None
         known = not endpoint.ended_by_peer or reason.code < FIRST_FREE_CODE
-        self._node.counters.add("disconnects", str(reason.code) if known else "other")
+        self.node.counters.add("disconnects", str(reason.code) if known else "other")
         log.info(
             "disconnected",
             client=self.id,

@@ -59,6 +59,14 @@ class Routes:
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes.values())
 
+    async def problem(self) -> str | None:
+        """Return what keeps an endpoint from being served elsewhere, if one is: a gateway's."""
+        for route in self:
+            ask = getattr(route.handler, "problem", None)
+            if ask is not None and (problem := await ask()) is not None:
+                return f"the upstream of {route.path} is away: {problem}"
+        return None
+
     def websocket(
         self, path: str, *, accept: bool = True, subprotocols: Sequence[str] = ()
     ) -> Callable[[W], W]:

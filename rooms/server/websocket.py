@@ -36,11 +36,12 @@ class WebSocket:
     while others send; a message is never sent into the middle of another.
 
     Attributes:
+        connection: The server's own side of it.
         path_parameters: What stands in the path for each ``{name}``, percent-decoded.
     """
 
     def __init__(self, connection: RawConnection, path_parameters: dict[str, str]) -> None:
-        self._connection = connection
+        self.connection = connection
         self.path_parameters = path_parameters
 
     def __repr__(self) -> str:
@@ -51,17 +52,17 @@ class WebSocket:
     @property
     def id(self) -> str:
         """Made by the server, never used again while it runs."""
-        return self._connection.id
+        return self.connection.id
 
     @property
     def path(self) -> str:
         """Of the request, percent-decoded, without the query."""
-        return self._connection.handshake.path
+        return self.connection.handshake.path
 
     @property
     def query(self) -> str:
         """Of the request, as it came."""
-        return self._connection.handshake.query
+        return self.connection.handshake.query
 
     @property
     def query_parameters(self) -> dict[str, str]:
@@ -71,27 +72,27 @@ class WebSocket:
     @property
     def headers(self) -> Mapping[str, str]:
         """Of the request: names in lower case; of one sent twice, the values joined by a comma."""
-        return self._connection.handshake.headers
+        return self.connection.handshake.headers
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
         """Those that the client offers, most wanted first."""
-        return self._connection.handshake.subprotocols
+        return self.connection.handshake.subprotocols
 
     @property
     def subprotocol(self) -> str | None:
         """The one that was selected."""
-        return self._connection.subprotocol
+        return self.connection.subprotocol
 
     @property
     def remote(self) -> str:
         """The client's address, as a trusted proxy tells it if it came through one."""
-        return self._connection.handshake.remote
+        return self.connection.handshake.remote
 
     @property
     def identity(self) -> Identity | None:
         """Who the client has proved to be, with what came with the proof."""
-        return self._connection.identity
+        return self.connection.identity
 
     @property
     def user(self) -> User | None:
@@ -101,7 +102,7 @@ class WebSocket:
     @property
     def latency(self) -> float | None:
         """Seconds from the last ping that was answered to its pong; None before the first."""
-        return self._connection.latency
+        return self.connection.latency
 
     # The handshake, of an endpoint with ``accept=False``.
 
@@ -118,7 +119,7 @@ class WebSocket:
             RuntimeError: It has been accepted or rejected.
             ValueError: The client does not offer that subprotocol, or a header is none.
         """
-        await self._connection.accept(subprotocol, headers)
+        await self.connection.accept(subprotocol, headers)
 
     async def reject(self, status: int = HTTPStatus.FORBIDDEN, body: str | None = None) -> None:
         """Answer by a status and a text instead of accepting.
@@ -130,7 +131,7 @@ class WebSocket:
             RuntimeError: It has been accepted or rejected.
             ValueError: There is no such status.
         """
-        await self._connection.reject(status, body)
+        await self.connection.reject(status, body)
 
     # Messages.
 
@@ -143,7 +144,7 @@ class WebSocket:
         Raises:
             Disconnect: The connection has ended, and why.
         """
-        connection = self._connection
+        connection = self.connection
         return await self._endpoint.receive(connection.message_bytes)
 
     def __aiter__(self) -> WebSocket:
@@ -213,9 +214,9 @@ class WebSocket:
 
     @property
     def _endpoint(self) -> Endpoint:
-        if self._connection.endpoint is None:
+        if self.connection.endpoint is None:
             raise NotAccepted("this connection has not been accepted: await ws.accept() first")
-        return self._connection.endpoint
+        return self.connection.endpoint
 
 
 async def relay(incoming: IncomingMessage, outgoing: WebSocket) -> None:

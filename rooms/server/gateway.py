@@ -1,0 +1,249 @@
+"""Passes WebSocket connections on to another server."""
+
+from __future__ import annotations
+
+import math
+import re
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import structlog
+import trio
+
+from rooms.errors import Disconnect
+from rooms.protocol.client_handshake import BadAnswer, parse_address
+from rooms.protocol.frames import BINARY, CONTINUATION, TEXT
+from rooms.protocol.http import BadHead, check_header
+from rooms.server.tokens.upstream import checked_secret, gateway_secret, signed_user
+from rooms.server.wire import Wire
+from rooms.transports.client import Connected, connect, open_link
+from rooms.transports.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from rooms.config import Settings
+    from rooms.server.websocket import WebSocket
+
+CHECK_SECONDS = 5.0
+"""What is known of an upstream is believed for so long before it is asked again."""
+
+CHECK_TIMEOUT = 2.0
+"""How long that may take."""
+
+GOING_AWAY, BAD_GATEWAY = 1001, 1014
+"""What one end is told when the other did not say why it left."""
+
+_PLACE = re.compile(r"\{(\+?)(\w+)\}")
+
+log = structlog.get_logger("rooms")
+
+
+class Gateway:
+    """The handler of an endpoint that is somewhere else: ``app.websocket(path)(Gateway(url))``.
+
+    The upstream is connected before the client is accepted: who cannot reach it gets 502, or 504
+    if that took too long.  Messages pass in both directions while they arrive, each end as fast
+    as the other reads; either end's leaving, with code and reason, ends the other.
+
+    Args:
+        url: ``ws://`` or ``wss://``.  In its path and query ``{name}`` stands for the path's or
+            query's parameter of that name, ``{+name}`` for one whose slashes stay, and
+            ``{query}`` for the whole query.
+        headers: The request's headers that are passed on as they are.
+        user_header: Who is signed in is said in this one: a JSON Web Token, signed (HS256) with
+            ``secret``.
+        secret: At least 32 bytes; if not given, the setting ``gateway_secret``.  Without one
+            nothing is said of users.
+        connect_seconds: How long the upstream has to accept.
+        tls: For ``wss://`` where the system's certificates will not do.
+
+    Raises:
+        ValueError: The URL, a header or the secret cannot be used.
+    """
+
+    accept = False
+    """The endpoint accepts by itself."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Sequence[str] = ("user-agent", "accept-language"),
+        user_header: str = "X-Rooms-User",
+        secret: str = "",
+        connect_seconds: float = 5.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.url = url
+        self._address = parse_address(url)
+        if _PLACE.search(self._address.authority):
+            raise ValueError(f"{url!r}: only path and query can have places to fill in")
+        self._headers = tuple(name.lower() for name in headers)
+        self._user_header = user_header
+        for name in (user_header, *headers):
+            check_header(name, "")
+        if {user_header.lower(), *_OWN_HEADERS} & set(self._headers):
+            raise ValueError(f"{user_header}, {', '.join(_OWN_HEADERS)} cannot be a client's own")
+        self._secret = checked_secret(secret) if secret else ""
+        self._connect_seconds = connect_seconds
+        self._tls = tls
+        self._problem: str | None = None
+        self._checked = -math.inf
+
+    async def __call__(self, ws: WebSocket) -> None:
+        """Serve one client."""
+        upstream = await self._connect(ws)
+        try:
+            await self._serve(ws, upstream)
+        finally:
+            with trio.CancelScope(shield=True):
+                await upstream.link.aclose()
+
+    async def problem(self) -> str | None:
+        """Return what keeps the upstream from being reached, or None; for readiness."""
+        if trio.current_time() - self._checked >= CHECK_SECONDS:
+            with trio.move_on_after(CHECK_TIMEOUT) as scope:
+                try:
+                    await (await open_link(self._address, self._tls)).aclose()
+                    self._note(None)
+                except (OSError, trio.BrokenResourceError) as error:
+                    self._note(f"it cannot be reached ({error})")
+            if scope.cancelled_caught:
+                self._note("it does not answer")
+        return self._problem
+
+    # Connecting.
+
+    async def _connect(self, ws: WebSocket) -> Connected:
+        """Connect to the upstream as ``ws`` asks.
+
+        Raises:
+            BadHead: It cannot be.
+        """
+        settings = ws.connection.node.settings
+        address = self._address._replace(target=self._target(ws))
+        headers = list(self._passed_headers(ws, settings))
+        with trio.move_on_after(self._connect_seconds):
+            try:
+                connected = await connect(
+                    address, self._tls, subprotocols=ws.subprotocols, headers=headers
+                )
+            except (OSError, trio.BrokenResourceError) as error:
+                raise self._bad_gateway(f"it cannot be reached ({error})") from error
+            except BadAnswer as error:
+                raise self._bad_gateway(str(error), lives=True) from error
+            except ValueError as error:  # the client's own headers cannot be passed on
+                raise BadHead(HTTPStatus.BAD_REQUEST) from error
+            self._note(None)
+            return connected
+        self._note("it does not answer")
+        raise BadHead(HTTPStatus.GATEWAY_TIMEOUT, "gateway_timeout")
+
+    def _bad_gateway(self, problem: str, *, lives: bool = False) -> BadHead:
+        self._note(None if lives else problem)
+        log.warning("upstream refused", upstream=self.url, problem=problem)
+        return BadHead(HTTPStatus.BAD_GATEWAY, "bad_gateway")
+
+    def _note(self, problem: str | None) -> None:
+        self._problem, self._checked = problem, trio.current_time()
+
+    def _target(self, ws: WebSocket) -> str:
+        """Return path and query for the upstream.
+
+        Raises:
+            BadHead: A parameter would lead somewhere else (RFC 3986, section 5.2.4).
+        """
+        queried = ws.query_parameters
+
+        def fill(place: re.Match[str]) -> str:
+            keeps_slashes, name = place[1], place[2]
+            if name == "query" and name not in ws.path_parameters:
+                return quote(ws.query, safe="%&=+/?:@!$'()*,;-._~")
+            value = ws.path_parameters.get(name, queried.get(name, ""))
+            if {".", ".."} & set(value.split("/")):
+                raise BadHead(HTTPStatus.BAD_REQUEST)
+            return quote(value, safe="/" if keeps_slashes else "")
+
+        return _PLACE.sub(fill, self._address.target).removesuffix("?")
+
+    def _passed_headers(self, ws: WebSocket, settings: Settings) -> Iterator[tuple[str, str]]:
+        given = ws.headers
+        for name in self._headers:
+            if name in given:
+                yield name, given[name]
+        yield "X-Forwarded-For", _host_of(ws.remote)
+        yield "X-Forwarded-Host", given.get("host", "")
+        secret = self._secret or gateway_secret(settings)
+        if ws.user is not None and secret:
+            yield self._user_header, signed_user(ws.user, secret, time.time())
+
+    # Passing on.
+
+    async def _serve(self, ws: WebSocket, upstream: Connected) -> None:
+        node = ws.connection.node
+        async with trio.open_nursery() as nursery:
+            scope = trio.CancelScope()
+            wire = Wire(node, upstream.link, nursery, scope, client=True)
+            wire.start(upstream.extra)
+            try:
+                with scope:
+                    await ws.accept(upstream.subprotocol)
+                    assert ws.connection.endpoint is not None
+                    await _pass_both_ways(ws.connection.endpoint, wire.endpoint)
+            finally:
+                wire.end(_told(GOING_AWAY))  # unless it has ended
+                with trio.CancelScope(shield=True):
+                    await wire.farewell()
+            nursery.cancel_scope.cancel()
+
+
+_OWN_HEADERS = ("host", "connection", "upgrade", "x-forwarded-for", "x-forwarded-host")
+
+
+async def _pass_both_ways(client: Endpoint, upstream: Endpoint) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_pass_on, client, upstream, GOING_AWAY)
+        nursery.start_soon(_pass_on, upstream, client, BAD_GATEWAY)
+
+
+async def _pass_on(source: Endpoint, sink: Endpoint, otherwise: int) -> None:
+    """Pass on what one end sends, and then why it left.
+
+    Args:
+        otherwise: The code for the other end if this one did not say.
+    """
+    try:
+        async with sink.turn:
+            await _pass_messages(source, sink)
+    except Disconnect:
+        reason = source.reason if source.ended_by_peer else None
+        sink.end(_told(otherwise) if reason is None else _told(reason.code, reason.reason))
+
+
+async def _pass_messages(source: Endpoint, sink: Endpoint) -> None:
+    """Pass on parts of messages until either end has left, and raise its `Disconnect`."""
+    inside = False
+    while True:
+        part = await source.receive_part()
+        text = isinstance(part.data, str)
+        payload = part.data.encode() if isinstance(part.data, str) else part.data
+        if payload or part.last:  # there may be half a character only
+            opcode = CONTINUATION if inside else TEXT if text else BINARY
+            await sink.write(payload, opcode, fin=part.last)
+            inside = not part.last
+
+
+def _told(code: int, reason: str = "") -> Disconnect:
+    end = Disconnect.received(code, reason)
+    end.reason = reason
+    return end
+
+
+def _host_of(remote: str) -> str:
+    """Return an address without its port."""
+    if remote.startswith("["):
+        return remote[1:].partition("]")[0]
+    return remote.rpartition(":")[0] or remote
