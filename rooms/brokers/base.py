@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -64,6 +65,11 @@ class Broker(ABC):
     whole work at once or raises `trio.WouldBlock` without having done anything, and then the
     asynchronous half does it.
     """
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often what went wrong, for the metrics: ``failures``, ``deaf``, ``lost``, ..."""
+        return Counter()
 
     @property
     def problem(self) -> str | None:

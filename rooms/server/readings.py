@@ -187,6 +187,31 @@ READINGS: dict[str, Reading] = {
         "1 while publications can be stored, else 0.",
         lambda node, load: node.broker.problem is None,
     ),
+    "broker_failures": Reading(
+        "Times that a connection to the broker's engine failed.",
+        lambda node, load: node.broker.counts["failures"],
+        "counter",
+    ),
+    "broker_deaf": Reading(
+        "Times that what was sent through the broker's engine did not come back.",
+        lambda node, load: node.broker.counts["deaf"],
+        "counter",
+    ),
+    "broker_given_up": Reading(
+        "Calls that the broker's engine did not answer in time.",
+        lambda node, load: node.broker.counts["given_up"],
+        "counter",
+    ),
+    "broker_lost": Reading(
+        "Publications that the broker could not bring to this node.",
+        lambda node, load: node.broker.counts["lost"],
+        "counter",
+    ),
+    "broker_epochs": Reading(
+        "Times that a room began a new epoch because the broker had lost its count.",
+        lambda node, load: node.broker.counts["epochs"],
+        "counter",
+    ),
     "nodes": Reading(
         "Nodes that are alive, this one included.",
         lambda node, load: 1 if node.cluster is None else 1 + len(node.cluster.known),

@@ -161,6 +161,26 @@ async def test_a_stalled_link_is_found_by_the_probe_and_made_anew(valkey: Valkey
             await until_back(far.broker)
 
 
+async def test_who_reads_too_slowly_is_cut_by_the_engine_and_reads_the_stream(
+    valkey: Valkey,
+) -> None:
+    valkey.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1")
+    async with fault_proxy(valkey.port) as proxy:
+        far = Node(f"redis://127.0.0.1:{proxy.port}?prefix={secrets.token_hex(4)}&probe=5")
+        near = Node(f"{valkey.url}?prefix={far.broker.engine.url.options.prefix}")
+        async with far.opened(), near.opened():
+            await far.subscribe("a")
+            for line in list(proxy.lines.values()):
+                line.down.stall()
+            for number in range(80):
+                await near.publish("a", f"{number}", b'"' + b"x" * 200_000 + b'"')
+            for line in list(proxy.lines.values()):
+                line.down.resume()
+            await far.wait_for("a", "79")
+            assert (far.events("a"), far.lost) == ([f"{n}" for n in range(80)], [])
+            assert far.broker.counts["failures"] == 1
+
+
 async def test_without_history_a_gap_is_told(valkey: Valkey) -> None:
     async with fault_proxy(valkey.port) as proxy:
         far = Node(through(proxy))
