@@ -22,6 +22,11 @@ class Grants:
     def __init__(self, granted: Iterable[tuple[Filter, frozenset[str]]]) -> None:
         self._granted = tuple(granted)
 
+    @property
+    def claim(self) -> dict[str, list[str]]:
+        """What `parse_grants` makes the same grants of."""
+        return {rooms.text: sorted(actions) for rooms, actions in self._granted}
+
     def allow(self, action: Action, room: str) -> bool:
         """Whether ``action`` may be done in ``room``."""
         return any(action in actions and rooms.matches(room) for rooms, actions in self._granted)

@@ -171,6 +171,26 @@ class Revoke(Struct, frozen=True, tag="revoke"):
     expires_at: float | None
 
 
+class TakeTicket(Struct, frozen=True, tag="take_ticket"):
+    """Use up a one-time ticket of the node that is asked; answered by a `SignedIn` or null."""
+
+    ticket: str
+
+
+class SignedIn(Struct, frozen=True, omit_defaults=True):
+    """Whom a ticket is of, as other nodes are told it.
+
+    Attributes:
+        rooms: What may be done in which rooms, as in a token; None leaves that to the application.
+    """
+
+    user: User
+    expires_at: float | None = None
+    token_id: str = ""
+    rooms: dict[str, list[str]] | None = None
+    claims: dict[str, Any] = {}
+
+
 class Recheck(Struct, frozen=True, tag="recheck"):
     """Ask anew who may stay where they are; answered by nothing."""
 
@@ -187,6 +207,7 @@ Question = (
     | EndUser
     | Revoke
     | Recheck
+    | TakeTicket
 )
 
 

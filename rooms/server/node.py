@@ -34,6 +34,7 @@ from rooms.server.lag import Lag
 from rooms.server.names import Names
 from rooms.server.refusals import Refusals
 from rooms.server.revalidation import Revalidator
+from rooms.server.shared_tickets import share_tickets
 from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
 from rooms.server.tokens.configured import auth_for
@@ -97,6 +98,8 @@ class Node:
         self._idle = trio.lowlevel.ParkingLot()
         peers = self.broker.peers
         self.cluster = None if peers is None else Cluster(self, peers)
+        if self.gate is not None and self.cluster is not None:
+            share_tickets(self.gate, self.cluster)
 
     @property
     def clients(self) -> dict[str, Client]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from rooms.protocol.bus import (
     SendTo,
     ShowClient,
     ShowNode,
+    SignedIn,
+    TakeTicket,
 )
 from rooms.protocol.topics import parse_filter
 from rooms.server.endings import end_sessions, revoke
@@ -122,6 +125,22 @@ def revoke_here(node: Node, question: Revoke) -> int:
     return revoke(node, user=user, token_id=token, expires_at=until)
 
 
+def take_ticket(node: Node, question: TakeTicket) -> SignedIn | None:
+    """Use up a ticket that this node has given, and return whose it is."""
+    identity = None
+    if node.gate is not None:
+        identity = node.gate.tickets.redeem(question.ticket, time.time())
+    if identity is None:
+        return None
+    return SignedIn(
+        user=identity.user,
+        expires_at=identity.expires_at,
+        token_id=identity.token_id,
+        rooms=None if identity.grants is None else identity.grants.claim,
+        claims=identity.claims,
+    )
+
+
 def recheck(node: Node, question: Recheck) -> None:
     """Ask anew who of those here may stay where they are."""
     for session in list(node.sessions.values()):
@@ -156,6 +175,7 @@ ANSWERS: dict[type[Question], Callable[[Node, Any], Any]] = {
     SendTo: send_to,
     ShowClient: show_client,
     ShowNode: show_node,
+    TakeTicket: take_ticket,
 }
 """Who answers what."""
 

@@ -30,9 +30,13 @@ class Tickets:
     Args:
         limit: How many may be out at a time.
         limit_per_user: How many of one user.
+
+    Attributes:
+        node: What each begins with: where there are several nodes, who has given it.
     """
 
     def __init__(self, limit: int = TICKETS, limit_per_user: int = TICKETS_PER_USER) -> None:
+        self.node = ""
         self._limit = limit
         self._limit_per_user = limit_per_user
         self._issued: dict[bytes, _Issued] = {}  # the oldest first
@@ -53,7 +57,7 @@ class Tickets:
             self._forget([self._oldest_of(user)])
         if len(self._issued) >= self._limit:
             raise Unavailable("Too many tickets are out; try again in a moment.")
-        ticket = secrets.token_urlsafe(TICKET_BYTES)
+        ticket = self.node + secrets.token_urlsafe(TICKET_BYTES)
         self._issued[_digest(ticket)] = _Issued(identity, now + seconds)
         self._users[user] += 1
         return ticket

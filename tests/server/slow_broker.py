@@ -11,7 +11,7 @@ from typing import TypeVar
 import trio
 from msgspec import Raw
 
-from rooms.brokers.base import Deliver, Retain, retain_nothing
+from rooms.brokers.base import Deliver, Lost, Retain, ignore_lost, retain_nothing
 from rooms.brokers.memory import MemoryBroker
 from rooms.core.history import Page
 from rooms.errors import RequestError
@@ -77,9 +77,11 @@ class SlowBroker(MemoryBroker):
         self._pass_on: Deliver
 
     @asynccontextmanager
-    async def open(self, deliver: Deliver, retain: Retain = retain_nothing) -> AsyncIterator[None]:
+    async def open(
+        self, deliver: Deliver, retain: Retain = retain_nothing, lost: Lost = ignore_lost
+    ) -> AsyncIterator[None]:
         self._pass_on = deliver
-        async with super().open(self._take, retain):
+        async with super().open(self._take, retain, lost):
             yield
 
     def hold_deliveries(self) -> None:
