@@ -16,6 +16,7 @@ from rooms.protocol.origin import Origins
 from rooms.server.app import App
 from rooms.server.counters import Counters
 from rooms.server.pages import Pages
+from rooms.server.routes import Routes
 
 TOKEN = "a token that opens"
 
@@ -105,6 +106,7 @@ class FakeApp:
         self.clients: dict[str, FakeClient] = {}
         self.opened: dict[str, FakeRoom] = {}
         self.http = Pages()
+        self.routes = Routes()
 
     @property
     def room_names(self) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from quart import Response
 from structlog.testing import capture_logs
 
+from rooms import Gateway
 from rooms.config import Settings
 from rooms.errors import Forced
 from rooms.protocol.commands import User
@@ -94,6 +95,14 @@ async def test_a_server_that_is_stopping_is_not_ready() -> None:
     error = await refusal(await client.get("/api/ready"), 503)
     assert error["code"] == "not_ready"
     assert (await client.get("/api/health")).status_code == 200
+
+
+async def test_a_server_whose_upstream_is_away_is_not_ready() -> None:
+    app = FakeApp()
+    app.routes.websocket("/live")(Gateway("ws://127.0.0.1:1/"))
+    error = await refusal(await site_client(app).get("/api/ready"), 503)
+    assert error["code"] == "not_ready"
+    assert "the upstream of /live is away: it cannot be reached" in error["message"]
 
 
 async def test_a_server_that_is_too_busy_is_not_ready() -> None:
