@@ -76,7 +76,7 @@ class Shares:
         async with self._flushing:
             while self._changed:
                 await self._write(self._take())
-            if not self._changed:
+            if self.waiting.is_set():  # somebody waits for the other one
                 self.waiting = trio.Event()
 
     async def keep(self) -> None:

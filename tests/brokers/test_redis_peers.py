@@ -17,7 +17,7 @@ from rooms.brokers.redis_url import parse_redis_url
 from rooms.protocol.commands import Publication
 from rooms.testing import MemoryServer, in_memory
 from rooms.testing.brokers.peers import PeersTests
-from tests.brokers.valkey import Valkey
+from tests.brokers.valkey import Cluster, Valkey
 
 SECONDS = 10
 
@@ -30,12 +30,13 @@ class TestRedisPeers(PeersTests):
     @pytest.fixture(autouse=True)
     def _engine(self, valkey: Valkey) -> None:
         self.valkey = valkey
+        self.url = valkey.url
         self.prefix = secrets.token_hex(4)
         self.ahead = 0.0
 
     @asynccontextmanager
     async def open_engine(self) -> AsyncIterator[Sequence[Peers]]:
-        url = parse_redis_url(f"{self.valkey.url}?prefix={self.prefix}")
+        url = parse_redis_url(f"{self.url}?prefix={self.prefix}")
         brokers = [RedisBroker(url, ahead=lambda: self.ahead) for _ in range(2)]
         async with AsyncExitStack() as stack:
             for broker in brokers:
@@ -45,6 +46,20 @@ class TestRedisPeers(PeersTests):
     async def pass_time(self, clock: MockClock, seconds: float) -> None:
         self.ahead += seconds
         self.valkey.pass_time(f"{self.prefix}:*", seconds)
+
+
+class TestRedisPeersInACluster(TestRedisPeers):
+    @pytest.fixture(autouse=True)
+    def _engine(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.url = cluster.url
+        self.prefix = secrets.token_hex(4)
+        self.ahead = 0.0
+
+    async def pass_time(self, clock: MockClock, seconds: float) -> None:
+        self.ahead += seconds
+        for server in self.cluster.servers:
+            server.pass_time(f"{self.prefix}:*", seconds)
 
 
 @asynccontextmanager
