@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from rooms import User
 from rooms.chat import KEPT_MESSAGES, KEPT_SECONDS, LISTED_ROOMS, chat_app
 from rooms.config import Settings
+from rooms.core.grants import parse_grants
 from rooms.core.history import Retention
 from rooms.testing import in_memory
+from tests.server.signing import Tokens, bearer
 
 
 async def test_the_list_of_rooms_shows_the_fullest_first_and_not_without_end() -> None:
@@ -77,3 +80,22 @@ async def test_the_list_shows_only_rooms_that_the_client_may_join() -> None:
             await app.clients[other.id].join(room)
         listed = (await client.event("rooms"))["payload"]
         assert [each["room"] for each in listed] == ["lobby", "team/1"]
+
+
+async def test_others_see_the_name_of_who_signed_in_and_know_them_by_their_id() -> None:
+    tokens = Tokens()
+    tokens.add("t1", User("u17", "Ana"))
+    async with in_memory(chat_app(auth=tokens)) as server:
+        client = await server.connect(headers=bearer("t1"))
+        reply = await client.join("lobby")
+        entry = {"client": client.id, "details": {"name": "Ana"}}
+        assert reply["presence"] == {"u17": [entry]}
+
+
+async def test_rooms_that_a_token_names_are_listed_also_when_they_are_empty() -> None:
+    tokens = Tokens()
+    granted = parse_grants({"team/1": ["join"], "team/2": ["publish"], "club/+": ["join"]})
+    tokens.add("t1", grants=granted)
+    async with in_memory(chat_app(auth=tokens)) as server:
+        client = await server.connect(headers=bearer("t1"))
+        assert (await client.event("rooms"))["payload"] == [{"room": "team/1", "count": 0}]

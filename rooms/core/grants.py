@@ -37,6 +37,11 @@ class Grants:
             action in actions and granted.covers(rooms) for granted, actions in self._granted
         )
 
+    def rooms(self, action: Action) -> list[str]:
+        """Return the rooms that are named one by one, without wildcards, for ``action``."""
+        named = (str(rooms.text) for rooms, actions in self._granted if action in actions)
+        return [name for name in named if not {"+", "#"} & set(name)]
+
 
 def parse_grants(claim: object) -> Grants:
     """Return the grants that a token's claim spells: room filters, each with a list of actions.

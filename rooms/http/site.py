@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +22,13 @@ from rooms.http.visitor import visitor
 from rooms.server.app import App
 
 Part = Literal["all", "public", "admin"]
+Asset = Callable[[str], Awaitable[Response]]
 
-CHAT_FOLDER = "chat/"
+CHAT = "chat/"
 CHAT_PAGE = "chat/index.html"
+DASHBOARD = "admin/"
+DASHBOARD_PAGE = "admin/index.html"
+DASHBOARD_PATH = "/admin"
 
 ENVELOPE_BYTES = 4096
 """What a request to the admin API may hold beside the largest message."""
@@ -85,15 +91,21 @@ def create_site(
         install_admin(site, app, guard)
         page = MetricsPage(app, guard)
         site.add_url_rule("/metrics", view_func=page.show, provide_automatic_options=False)
-    _add_assets(site, web or web_root(), chat=chat and part != "admin")
+    chat = part != "admin" and (chat or app.http.shows_chat)
+    show = _add_assets(site, web or web_root(), chat=chat, dashboard=part != "public")
+    if chat:
+        site.add_url_rule("/", "chat", partial(show, CHAT_PAGE))
     if part != "admin":
         add_pages(site, app.http)
+    if part != "public" and not _has(site, DASHBOARD_PATH):  # an application may want that path
+        site.add_url_rule(DASHBOARD_PATH, "dashboard", partial(show, DASHBOARD_PAGE))
     site.after_request(_Security(app).secure)
     return site
 
 
-def _add_assets(site: QuartTrio, root: Path, *, chat: bool) -> None:
-    names = _asset_names(root, chat=chat)
+def _add_assets(site: QuartTrio, root: Path, *, chat: bool, dashboard: bool) -> Asset:
+    """Have ``site`` serve what browsers load, and return the view that sends one such file."""
+    names = _asset_names(root, chat=chat, dashboard=dashboard)
 
     async def asset(name: str) -> Response:
         if name not in names:
@@ -103,19 +115,20 @@ def _add_assets(site: QuartTrio, root: Path, *, chat: bool) -> None:
         except FileNotFoundError:  # removed since the list was made
             abort(404)
 
-    async def page() -> Response:
-        return await asset(CHAT_PAGE)
-
     site.add_url_rule("/static/<path:name>", view_func=asset)
-    if chat:
-        site.add_url_rule("/", view_func=page)
+    return asset
 
 
-def _asset_names(root: Path, *, chat: bool) -> frozenset[str]:
+def _asset_names(root: Path, *, chat: bool, dashboard: bool) -> frozenset[str]:
     """Return what may be asked for, listed beforehand: no other path reaches the disk."""
     files = (path for path in root.rglob("*") if path.is_file())
     names = (path.relative_to(root).as_posix() for path in files)
-    return frozenset(name for name in names if chat or not name.startswith(CHAT_FOLDER))
+    hidden = tuple(folder for folder, shown in ((CHAT, chat), (DASHBOARD, dashboard)) if not shown)
+    return frozenset(name for name in names if not name.startswith(hidden))
+
+
+def _has(site: QuartTrio, path: str) -> bool:
+    return any(rule.rule == path for rule in site.url_map.iter_rules())
 
 
 class _Security:

@@ -15,6 +15,7 @@ from rooms.http.csrf import check_cookie_request
 from rooms.http.endpoints import Endpoint
 from rooms.http.errors import ApiError, json_response
 from rooms.http.guard import too_many_tries
+from rooms.http.signin import sign_in_endpoint
 from rooms.http.visitor import Visitor, request_headers, visitor
 from rooms.server.addresses import network_of
 from rooms.server.app import App
@@ -48,7 +49,10 @@ class TicketApi:
         node = self._app.node
         if node.gate is None:
             raise ApiError(404, "not_found", "Nobody signs in here, so there are no tickets.")
-        identity = await self._identify(node.gate, visitor(node))
+        identity = await self.identify(node.gate, visitor(node))
+        if identity is None:
+            message = "Send a token of this application as 'Authorization: Bearer <token>'."
+            raise ApiError(401, "unauthorized", message, UNAUTHORIZED)
         if request.mimetype != "application/json":
             message = "Ask for it with the header 'Content-Type: application/json'."
             raise ApiError(415, "unsupported_media_type", message)
@@ -59,20 +63,22 @@ class TicketApi:
             raise ApiError(503, error.code, error.message, retry_after=1) from None
         return json_response(TicketView(ticket, seconds))
 
-    async def _identify(self, gate: Gate, who: Visitor) -> Identity:
+    async def identify(self, gate: Gate, who: Visitor) -> Identity | None:
+        """Return whose token or cookie the current request has; None if it has neither.
+
+        Raises:
+            ApiError: They are wrong (401, 403), that cannot be found out (500, 503), or too many
+                wrong ones came from there (429).
+        """
         network, now = network_of(who.address.host), trio.current_time()
         if wait := self._tries.wait(network, now):
             raise too_many_tries(int(wait) + 1)
         try:
-            identity = await self._ask(gate, self._credentials(who))
+            return await self._ask(gate, self._credentials(who))
         except Refused as refused:
             if refused.status < 500:
                 self._tries.fail(network, now)
             raise self._error_of(refused, who) from None
-        if identity is None:
-            message = "Send a token of this application as 'Authorization: Bearer <token>'."
-            raise ApiError(401, "unauthorized", message, UNAUTHORIZED)
-        return identity
 
     async def _ask(self, gate: Gate, credentials: Credentials) -> Identity | None:
         with trio.move_on_after(self._app.node.settings.auth_seconds):
@@ -105,15 +111,17 @@ class TicketApi:
 
 
 def ticket_endpoints(app: App) -> list[Endpoint]:
-    """Return the endpoint that gives tickets; it checks by itself who asks."""
+    """Return the endpoints around the sign-in of users; they check by themselves who asks."""
+    tickets = TicketApi(app)
     return [
+        sign_in_endpoint(app, tickets),
         Endpoint(
             method="POST",
             path="/tickets",
-            view=TicketApi(app).create_ticket,
+            view=tickets.create_ticket,
             answer=TicketView,
             access="open",
             security=("user",),
             errors=(401, 403, 404, 413, 415, 429, 500, 503),
-        )
+        ),
     ]

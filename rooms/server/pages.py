@@ -32,12 +32,29 @@ class Pages:
         folder: Files that are served below ``/``; ``index.html`` is ``/``.
         routes: The functions.
         blueprints: Quart's blueprints, each with the prefix of its paths.
+        shows_chat: Whether ``/`` is the built-in chat.
+        sign_in: The path of the application's own page for signing in, if it has one.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = None if folder is None else Path(folder)
         self.routes: list[Route] = []
         self.blueprints: list[tuple[Any, str | None]] = []
+        self.shows_chat = False
+        self.sign_in: str | None = None
+
+    def chat(self, *, sign_in: str | None = None) -> None:
+        """Serve the built-in chat's page at ``/``; its rooms take an application that relays.
+
+        Args:
+            sign_in: The path of the application's own page for signing in.  The chat leads there
+                with ``?next=`` and where to come back to, a path; without it, it asks for a token.
+
+        Raises:
+            ValueError: The path is the server's own.
+        """
+        self.shows_chat = True
+        self.sign_in = None if sign_in is None else check_path(sign_in)
 
     def route(self, rule: str, methods: Sequence[str] = ("GET",)) -> Callable[[F], F]:
         """Register a function that answers requests for a path.
@@ -84,6 +101,8 @@ class Pages:
         for route in other.routes:
             self._add(route)
         self.blueprints += other.blueprints
+        self.shows_chat = self.shows_chat or other.shows_chat
+        self.sign_in = self.sign_in or other.sign_in
         if other.folder is not None:
             if self.folder not in (None, other.folder):
                 raise ValueError(f"both {self.folder} and {other.folder} are to be served at /")

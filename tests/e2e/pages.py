@@ -50,8 +50,9 @@ class Visitor:
     # What they do.
 
     def open(self, path: str = "") -> None:
-        """Go to the chat."""
+        """Go to the chat, and wait until it knows how one signs in there."""
         self.page.goto(self._url + path)
+        expect(self.page.locator("#sign-in-text:not(:empty)")).to_be_attached()
 
     def sign_in(self, name: str) -> None:
         """Fill in the first screen."""

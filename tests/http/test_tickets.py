@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from rooms import App, SignedCookie
 from rooms.config import Settings
-from rooms.http.site import create_site
+from rooms.http.site import Part, create_site
 from rooms.testing import MemoryServer, in_memory
 from rooms.testing.client import Refused as Unanswered
 from tests.http.fakes import TOKEN
@@ -31,10 +31,12 @@ def token(name: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def site_of(app: App, **settings: Any) -> AsyncIterator[tuple[MemoryServer, Site]]:
+async def site_of(
+    app: App, part: Part = "all", **settings: Any
+) -> AsyncIterator[tuple[MemoryServer, Site]]:
     chosen = Settings(admin_token=TOKEN, **settings)
     async with in_memory(app, chosen) as server:
-        yield server, create_site(app, chosen).test_client()
+        yield server, create_site(app, chosen, part=part).test_client()
 
 
 async def ask(site: Site, headers: dict[str, str], **more: Any) -> tuple[int, Any]:

@@ -1,6 +1,6 @@
 // The box in which messages are written.
 
-import { byId } from "./dom.js";
+import { byId } from "../page/dom.js";
 
 /** Make the composer work; `handlers`: `say(text)`, `writing()`. */
 export function initComposer({ say, writing }) {

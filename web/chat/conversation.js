@@ -8,13 +8,17 @@ const TYPING_SENT_EVERY = 2_500;
 const RETURN_GRACE = 5_000; // after a restart of the server not everybody is back at once
 const NOTICED_CROWD = 30; // in larger rooms nobody wants to read who comes and goes
 const AWAY = "You were away";
+const LEFT = {
+  forbidden: "You may not be in this room any more.",
+  token_expired: "The time for which you were let into this room is over.",
+};
 const GAP = "Some messages may be missing here";
 
 /**
  * One room as this user sees it.
  *
  * `view` is told what to show, as `Transcript` says, and that something else has changed:
- * `typing()`, `people()`, `unread()`.
+ * `typing()`, `people()`, `unread()`, `closed()`.
  */
 export class Conversation {
   /** Messages that have come while nobody was looking. */
@@ -24,12 +28,16 @@ export class Conversation {
   /** What is written but not sent yet. */
   draft = "";
 
+  /** Why nothing can be read or said here at the moment, in words; "" if it can. */
+  closed = "";
+
   #room;
   #client;
   #view;
   #timers;
   #transcript;
   #typists;
+  #names = new Map(); // by user, what they are called if that is not their id
   #gone = new Map(); // by user, the timer after which they have left
   #typingSentAt = -Infinity;
   #entered = false;
@@ -49,6 +57,8 @@ export class Conversation {
       room.onPresence((change) => this.#changed(change)),
       room.onRecovered(() => (this.#marked = false)),
       room.onGap(() => this.#mend()),
+      room.onRefused((error) => this.close(refusalText(error))),
+      room.onLeft(({ reason }) => this.close(LEFT[reason] ?? `The server took you out: ${reason}.`)),
     ];
   }
 
@@ -68,13 +78,19 @@ export class Conversation {
     return this.#room.presence.has(me) ? [me, ...others] : others;
   }
 
-  /** Who else is writing something at the moment. */
+  /** Who else is writing something at the moment, by name. */
   get typists() {
-    return this.#typists.names;
+    return this.#typists.names.map((user) => this.nameOf(user));
+  }
+
+  /** What somebody is called here: the name that the server tells, or the id. */
+  nameOf(user) {
+    return this.#names.get(user) ?? user;
   }
 
   /** We are in the room: show what was said last, if that was not done before. */
   async begin() {
+    this.#setClosed("");
     if (this.#begun) return;
     this.#begun = true;
     await this.loadOlder();
@@ -87,7 +103,8 @@ export class Conversation {
 
   /** Say `text`: shown at once, and marked when the server has it. */
   say(text) {
-    const entry = { id: randomText(), user: this.#me, text, own: true, time: Date.now() };
+    const user = this.#me;
+    const entry = { id: randomText(), user, name: this.nameOf(user), text, own: true, time: Date.now() };
     this.#typingSentAt = -Infinity;
     this.#transcript.add(Object.assign(entry, { status: "pending" }));
     return this.#deliver(entry);
@@ -118,6 +135,12 @@ export class Conversation {
     this.#view.unread();
   }
 
+  /** We are not in the room, and do not get back into it by ourselves: say why. */
+  close(text) {
+    this.#typists.clear();
+    this.#setClosed(text);
+  }
+
   /** Listen no more, and forget what is still to happen. */
   end() {
     for (const unlisten of this.#unlisten) unlisten();
@@ -126,7 +149,12 @@ export class Conversation {
   }
 
   get #me() {
-    return this.#client.user.id;
+    return this.#client.user?.id ?? this.#client.id;
+  }
+
+  #setClosed(text) {
+    this.closed = text;
+    this.#view.closed();
   }
 
   async #deliver(entry) {
@@ -147,7 +175,7 @@ export class Conversation {
     const user = from.user ?? from.client ?? "Server";
     const own = user === this.#me;
     const id = messageId({ key: payload.key, user, own, position });
-    return { id, user, text: payload.text, own, status: "sent", position };
+    return { id, user, name: this.nameOf(user), text: payload.text, own, status: "sent", position };
   }
 
   #heard(event) {
@@ -184,7 +212,9 @@ export class Conversation {
     this.#view.unread();
   }
 
-  #changed({ joined, left, count, fresh }) {
+  #changed({ joined, left, changed, count, fresh }) {
+    this.#learnNames(fresh ? this.#room.presence : joined);
+    this.#learnNames(changed);
     if (this.#entered && count <= NOTICED_CROWD) {
       for (const user of joined.keys()) this.#came(user);
       for (const user of left.keys()) this.#went(user, fresh ? RETURN_GRACE : 0);
@@ -194,22 +224,34 @@ export class Conversation {
     this.#view.people();
   }
 
+  #learnNames(users) {
+    for (const [user, connections] of users) {
+      const name = connections.map(({ details }) => details?.name).find(Boolean);
+      if (typeof name === "string") this.#names.set(user, name);
+    }
+  }
+
   #came(user) {
     if (this.#gone.has(user)) {
       this.#timers.clearTimeout(this.#gone.get(user));
       this.#gone.delete(user);
     } else if (user !== this.#me) {
-      this.#transcript.notice(`${user} joined`);
+      this.#transcript.notice(`${this.nameOf(user)} joined`);
     }
   }
 
   #went(user, grace) {
     const timer = this.#timers.setTimeout(() => {
       this.#gone.delete(user);
-      this.#transcript.notice(`${user} left`);
+      this.#transcript.notice(`${this.nameOf(user)} left`);
     }, grace);
     this.#gone.set(user, timer);
   }
+}
+
+/** Why we are not let into a room. */
+export function refusalText({ code, message }) {
+  return code === "forbidden" ? "You may not enter this room." : message;
 }
 
 function reasonOf({ code, message }) {

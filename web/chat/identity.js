@@ -10,6 +10,12 @@ export class Identity {
     this.#storage = storage;
   }
 
+  /** The id of the user whose rooms are remembered; those of anybody else are forgotten. */
+  set owner(user) {
+    if (this.#read("owner") !== user) this.rooms = [];
+    this.#write("owner", user);
+  }
+
   get name() {
     return this.#read("name") ?? "";
   }
@@ -48,12 +54,27 @@ export class Identity {
   }
 }
 
-/** The page's storage, or where the browser forbids it one that lasts as long as the page. */
-export function pageStorage() {
+/** A storage of the browser, or where it forbids that one that lasts as long as the page. */
+export function pageStorage(kind = "localStorage") {
   try {
-    return globalThis.localStorage;
+    return globalThis[kind];
   } catch {
-    const values = new Map();
-    return { getItem: (key) => values.get(key), setItem: (key, value) => values.set(key, value) };
+    return new PageStorage();
+  }
+}
+
+class PageStorage {
+  #values = new Map();
+
+  getItem(key) {
+    return this.#values.get(key) ?? null;
+  }
+
+  setItem(key, value) {
+    this.#values.set(key, value);
+  }
+
+  removeItem(key) {
+    this.#values.delete(key);
   }
 }

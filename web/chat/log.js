@@ -1,6 +1,6 @@
 // The messages of one room as a live region.
 
-import { avatar, byId, element, icon, spoken } from "./dom.js";
+import { avatar, byId, element, icon, spoken } from "../page/dom.js";
 
 const GROUPED_WITHIN = 5 * 60_000;
 const AT_END = 48; // pixels that still count as the end
@@ -9,6 +9,7 @@ const OLDER_TEXT = {
   loading: "Loading…",
   end: "This is as far back as the messages go.",
   empty: "You are in. Nothing was said here lately.",
+  forbidden: "You are in. What was said before is not for you to read.",
 };
 const STATUS_TEXT = { pending: "Sending", sent: "Delivered", failed: "Not delivered" };
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
@@ -84,7 +85,7 @@ export class Log {
     this.#shown.delete(entry.id);
   }
 
-  /** Show what lies before the first message: "more", "loading", "end" or "empty". */
+  /** Show what lies before the first message: "more", "loading", "end", "empty" or "forbidden". */
   older(state) {
     this.#more = state === "more";
     this.element.ariaBusy = String(state === "loading");
@@ -150,15 +151,15 @@ function continues({ user, time }, last) {
 }
 
 function messageOf(entry) {
-  const { own, user, text, time, status } = entry;
-  const name = element("p", { className: "author", textContent: user, dir: "auto" });
+  const { own, user, name: called = user, text, time, status } = entry;
+  const name = element("p", { className: "author", textContent: called, title: user, dir: "auto" });
   const words = element("p", { className: "text", textContent: text });
   const bubble = element("div", { className: "bubble", dir: "auto" }, words, metaOf(entry));
   const body = element("div", { className: "body" }, name, bubble);
   const node = element("li", { className: "message" }, body);
   node.classList.toggle("own", own);
   node.classList.toggle("untimed", time === undefined);
-  if (!own) node.prepend(avatar(user));
+  if (!own) node.prepend(avatar(called));
   node.dataset.status = status;
   return node;
 }

@@ -2,11 +2,11 @@
 
 import { Client } from "../rooms.js";
 import { addressOf, roomAt } from "./address.js";
-import { Conversation } from "./conversation.js";
-import { byId } from "./dom.js";
+import { Conversation, refusalText } from "./conversation.js";
+import { byId } from "../page/dom.js";
 import { Log } from "./log.js";
 import { showPeople, showRooms, showUnread } from "./sidebar.js";
-import { showState, showTyping } from "./status.js";
+import { showClosed, showState, showTyping } from "./status.js";
 
 const FIRST_ROOM = "lobby";
 const LIST_EVERY = 10_000;
@@ -19,6 +19,7 @@ const timers = {
 /** A user's chat from signing in to signing out. */
 export class Session {
   #identity;
+  #drafts;
   #callbacks;
   #client;
   #conversations = new Map();
@@ -26,15 +27,23 @@ export class Session {
   #listed = [];
   #current = "";
   #ticker;
+  #uninvited = ""; // the room that is entered where nobody has named one
+  #unsent = new Map(); // by room, what was written before and not sent
   #typing = null; // the promise of how to hear no more of who types in the room that is shown
 
-  /** `callbacks`: `opened()`, `refused(error)`, `unreachable()`, `shown(conversation)`. */
-  constructor(name, identity, callbacks) {
+  /**
+   * `credentials` are the options `signIn` or `token` of a `Client`, or a function of them both.
+   *
+   * `callbacks`: `opened(user)`, `refused(error)`, `unreachable()`, `ending()`, `warned(error)`,
+   * `shown(conversation)`.
+   */
+  constructor(credentials, { identity, drafts }, callbacks) {
     this.#identity = identity;
+    this.#drafts = drafts;
     this.#callbacks = callbacks;
-    const signIn = (client) => client.authenticate({ name, secret: identity.secret });
-    this.#client = new Client("/ws", { signIn });
+    this.#client = new Client("/ws", credentials);
     this.#client.onState((change) => this.#stateChanged(change));
+    this.#client.onError((error) => this.#callbacks.warned(error));
     this.#client.connect();
     this.#ticker = setInterval(() => this.#list(), LIST_EVERY);
   }
@@ -42,6 +51,16 @@ export class Session {
   /** The conversation that is shown, if any. */
   get conversation() {
     return this.#conversations.get(this.#current);
+  }
+
+  /** The id of who is signed in, "" if that is nobody. */
+  get user() {
+    return this.#client.user?.id ?? "";
+  }
+
+  /** Whether there is a connection, on which the user is signed in. */
+  get open() {
+    return this.#client.state === "open";
   }
 
   /** The log that is shown, if any. */
@@ -58,7 +77,7 @@ export class Session {
   /** Show the room that the page's address names, and join it if need be. */
   follow(hash) {
     const room = roomAt(hash);
-    if (room && this.#client.user) this.#enter(room);
+    if (room && this.#client.id) this.#enter(room);
     if (this.#conversations.has(room) || !room) this.#show(room);
   }
 
@@ -68,6 +87,19 @@ export class Session {
     this.#client.room(name).leave().catch(() => {}); // whatever the server says, we are out
     this.#drop(name);
     this.#list();
+  }
+
+  /** Try to get back into the room that is shown. */
+  rejoin() {
+    this.#join(this.#current);
+  }
+
+  /** Keep what is written and not sent, as the page is about to go. */
+  saveDrafts() {
+    if (this.#conversations.size === 0) return;
+    if (this.conversation) this.conversation.draft = byId("text").value;
+    const drafts = [...this.#conversations].map(([name, { draft }]) => [name, draft]);
+    this.#drafts.save(this.user, drafts);
   }
 
   /** Note that the page has come into sight or gone out of it. */
@@ -96,8 +128,8 @@ export class Session {
 
   #opened() {
     const first = this.#conversations.size === 0;
-    this.#callbacks.opened(this.#client.user);
-    for (const name of this.#conversations.keys()) this.#join(name);
+    this.#callbacks.opened(this.#client.user ?? { id: this.#client.id, name: this.#client.id });
+    for (const [name, { closed }] of this.#conversations) if (!closed) this.#join(name);
     if (first) this.#enterFirst();
     else this.#followTyping();
     this.#list();
@@ -105,8 +137,11 @@ export class Session {
 
   #enterFirst() {
     const asked = roomAt(location.hash);
+    this.#identity.owner = this.user;
+    this.#unsent = this.#drafts.take(this.user);
     for (const name of this.#identity.rooms) this.#enter(name);
     if (asked || !this.#conversations.size) this.#enter(asked || FIRST_ROOM);
+    this.#uninvited = asked || this.#conversations.size > 1 ? "" : FIRST_ROOM;
     const shown = asked || this.#conversations.keys().next().value;
     history.replaceState(null, "", addressOf(shown));
     this.#show(shown);
@@ -121,6 +156,7 @@ export class Session {
     });
     const view = this.#viewOf(name, log);
     const conversation = new Conversation(this.#client.room(name), this.#client, view, timers);
+    conversation.draft = this.#unsent.get(name) ?? "";
     byId("logs").append(log.element);
     this.#logs.set(name, log);
     this.#conversations.set(name, conversation);
@@ -139,24 +175,39 @@ export class Session {
       typing: () => current() && showTyping(this.conversation.typists),
       people: () => this.#refresh(),
       unread: () => this.#refresh(),
+      closed: () => {
+        if (current()) showClosed(this.conversation);
+        this.#remember();
+        this.#refresh();
+      },
     };
   }
 
   #join(name) {
     const refused = (error) => {
-      if (error.code === "closed") return; // left, or signed out
+      if (error.code === "closed" || this.#client.state === "closed") return; // left, or signed out
+      if (error.code === "forbidden") return this.#shutOut(name, error);
       byId("join-error").textContent = `${name}: ${error.message}`;
       this.#drop(name);
     };
-    const joined = () => {
-      this.#remember();
-      return this.#conversations.get(name)?.begin();
-    };
+    const joined = () => this.#conversations.get(name)?.begin();
     this.#client.room(name).join().then(joined, refused);
   }
 
   #remember() {
-    this.#identity.rooms = [...this.#conversations.keys()];
+    const open = [...this.#conversations].filter(([, { closed }]) => !closed);
+    this.#identity.rooms = open.map(([name]) => name);
+  }
+
+  /** Say that a room is not for us; in place of the first, which nobody asked for, show another. */
+  async #shutOut(name, error) {
+    this.#conversations.get(name)?.close(refusalText(error));
+    if (this.#conversations.size > 1 || name !== this.#uninvited) return;
+    await this.#list();
+    const [found] = this.#listed;
+    if (!found || this.#current !== name) return;
+    this.#enter(found.room);
+    this.#drop(name);
   }
 
   #drop(name) {

@@ -1,6 +1,6 @@
 // The list of rooms, and the people of the one that is open.
 
-import { avatar, byId, counted, element, showList, spoken } from "./dom.js";
+import { avatar, byId, counted, element, icon, showList, spoken } from "../page/dom.js";
 import { addressOf } from "./address.js";
 
 /** Show the rooms that we are in and the others that there are. */
@@ -24,16 +24,17 @@ export function showUnread(conversations, current) {
 export function showPeople(conversation, me) {
   const people = conversation?.people ?? [];
   const count = conversation?.count ?? 0;
-  const create = (name) => person(name, me);
-  showList(byId("people-list"), people, { key: (name) => name, create });
+  const create = (user) => person(user, conversation.nameOf(user), me);
+  showList(byId("people-list"), people, { key: (user) => user, create });
   const more = count - people.length;
   byId("people-more").textContent = more > 0 ? `and ${more} more` : "";
-  byId("room-count").textContent = conversation ? counted(count, "person", "people") : "";
+  byId("room-count").textContent =
+    conversation && !conversation.closed ? counted(count, "person", "people") : "";
   byId("people-title").textContent = conversation ? `People · ${count}` : "People";
 }
 
-function roomOf({ name, count, unread }) {
-  return { room: name, count, unread };
+function roomOf({ name, count, unread, closed }) {
+  return { room: name, count, unread, closed };
 }
 
 function showRoomList(list, rooms, current) {
@@ -56,12 +57,13 @@ function roomItem(room) {
   return element("li", {}, link);
 }
 
-function updateRoom(link, { count, unread = 0 }, current) {
+function updateRoom(link, { count, unread = 0, closed = "" }, current) {
   if (current) link.setAttribute("aria-current", "page");
   else link.removeAttribute("aria-current");
   showBadge(link.querySelector(".badge"), unread);
-  const people = count === 1 ? " person" : " people";
-  link.querySelector(".room-count").replaceChildren(spoken(", "), String(count), spoken(people));
+  const people = counted(count, "person", "people");
+  const shown = closed ? icon("lock") : element("span", { textContent: count, ariaHidden: "true" });
+  link.querySelector(".room-count").replaceChildren(spoken(`, ${closed || people}`), shown);
 }
 
 function showBadge(badge, unread) {
@@ -69,9 +71,9 @@ function showBadge(badge, unread) {
   badge.replaceChildren(unread > 99 ? "99+" : String(unread), spoken(" unread"));
 }
 
-function person(name, me) {
-  const item = element("li", {}, avatar(name));
+function person(user, name, me) {
+  const item = element("li", { title: user }, avatar(name));
   item.append(element("span", { className: "person", textContent: name, dir: "auto" }));
-  if (name === me) item.append(element("span", { className: "muted", textContent: "you" }));
+  if (user === me) item.append(element("span", { className: "muted", textContent: "you" }));
   return item;
 }

@@ -1,6 +1,6 @@
 // What the page says about the connection, and about who is writing.
 
-import { byId } from "./dom.js";
+import { byId } from "../page/dom.js";
 
 let wasOpen = false;
 
@@ -15,6 +15,14 @@ export function showState({ state, reason, code }) {
   byId("banner").hidden = state === "open" || !wasOpen;
   byId("banner-text").textContent = bannerText(state, reason || `code ${code}`);
   byId("try-now").textContent = state === "closed" ? "Connect again" : "Try now";
+}
+
+/** Show why the conversation that is open is closed, if it is, in place of the composer. */
+export function showClosed(conversation) {
+  const { closed = "" } = conversation ?? {};
+  byId("composer").hidden = !conversation || closed !== "";
+  byId("closed").hidden = !closed;
+  byId("closed-text").textContent = closed;
 }
 
 /** Show who is writing. */

@@ -13,7 +13,7 @@ const MOST_PAGES = 20;
  * we were not there has no time) or a notice (`{id, notice, kind, time}`). `view` is told what to
  * show: `add(entry)`, `insert(entries, after)` (the entry that they come after, or null for the
  * top), `update(entry)`, `remove(entry)`, and by `older(state)` whether there is more before the
- * first: "more", "loading", "end", or "empty".
+ * first: "more", "loading", "end", "empty", or that we may not see it: "forbidden".
  */
 export class Transcript {
   #room;
@@ -141,5 +141,6 @@ function behind([epoch, offset]) {
 
 // Of a stream that the server does not have any more there is nothing to ask for.
 function stateAfter({ code }) {
+  if (code === "forbidden") return code;
   return code === "unrecoverable" ? "end" : "more";
 }

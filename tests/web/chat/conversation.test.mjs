@@ -246,3 +246,38 @@ test("a conversation that has ended hears nothing and waits for nothing", async 
   await settled();
   assert.deepEqual(view.texts, []);
 });
+
+// Who may not be here
+
+test("who is taken out is told why, and is back after asking", async () => {
+  await server.say({ type: "left", room: "lobby", reason: "forbidden" });
+  assert.match(lobby.closed, /may not be in this room any more/);
+  assert.deepEqual(lobby.people, []);
+  client.join("lobby");
+  await server.admit({ Ana: [] });
+  await settled();
+  lobby.begin();
+  assert.equal(lobby.closed, "");
+});
+
+test("a reason without words of its own is told as it is", async () => {
+  await server.say({ type: "left", room: "lobby", reason: "odd" });
+  assert.equal(lobby.closed, "The server took you out: odd.");
+});
+
+test("who is not let in again after a loss is told so", async () => {
+  await server.hangUp();
+  clock.advance(0);
+  await server.greet({ user: { id: "Ana", name: "Ana" } });
+  await server.refuse("forbidden");
+  assert.equal(lobby.closed, "You may not enter this room.");
+});
+
+test("people are called what the server calls them, and known by their id", async () => {
+  await presence({ u17: [{ client: "c7" }, { client: "c8", details: { name: "Ben" } }] }, {});
+  await said("u17", "Hello");
+  const [notice, message] = view.entries.slice(-2);
+  assert.equal(notice.notice, "Ben joined");
+  assert.deepEqual([message.user, message.name], ["u17", "Ben"]);
+  assert.equal(lobby.nameOf("u18"), "u18");
+});

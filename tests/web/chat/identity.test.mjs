@@ -2,16 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Identity, pageStorage } from "../../../web/chat/identity.js";
-
-class Storage extends Map {
-  getItem(key) {
-    return this.get(key) ?? null;
-  }
-
-  setItem(key, value) {
-    this.set(key, value);
-  }
-}
+import { Storage } from "../support/storage.mjs";
 
 test("a browser that was never here has no name and no rooms", () => {
   const identity = new Identity(new Storage());
@@ -46,4 +37,14 @@ test("where storage is forbidden the secret lasts as long as the page", (t) => {
   const identity = new Identity(pageStorage());
   assert.equal(identity.secret, identity.secret);
   assert.equal(identity.name, "");
+});
+
+test("rooms are remembered for whoever was in them", () => {
+  const identity = new Identity(new Storage());
+  identity.owner = "u17";
+  identity.rooms = ["team/1"];
+  identity.owner = "u17";
+  assert.deepEqual(identity.rooms, ["team/1"]);
+  identity.owner = "u18";
+  assert.deepEqual(identity.rooms, []);
 });

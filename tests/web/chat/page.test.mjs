@@ -16,7 +16,7 @@ test("everything that the page loads is there", async () => {
 });
 
 test("every module is asked for at once, not only when another has named it", async () => {
-  const modules = ["rooms.js", ...(await modulesIn("rooms")), ...(await modulesIn("chat"))];
+  const modules = ["rooms.js", ...(await modulesIn("rooms")), ...(await modulesIn("chat")), "page/dom.js"];
   const asked = all(/(?:modulepreload" href|module" src)="\/static\/([^"]*)"/g);
   assert.deepEqual(asked.sort(), modules.sort());
 });

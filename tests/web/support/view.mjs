@@ -27,6 +27,7 @@ export class View {
   update() {}
   typing() {}
   people() {}
+  closed() {}
 
   get texts() {
     return this.entries.map(({ user, text, notice }) => notice ?? `${user}: ${text}`);
