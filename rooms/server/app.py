@@ -109,6 +109,15 @@ class App(SignIns):
 
         return register
 
+    def fallback(self, function: F) -> F:
+        """Register the handler of all events that have no other; nothing is relayed then.
+
+        Raises:
+            ValueError: There is one already.
+        """
+        self.handlers.set_fallback(make_handler("fallback", function, None))
+        return function
+
     def middleware(self, function: Middleware) -> Middleware:
         """Register a function around every event: ``await call_next(ctx)`` goes on."""
         self.middlewares.append(function)
@@ -187,15 +196,17 @@ class App(SignIns):
     def include(self, other: App, prefix: str = "") -> None:
         """Take over the handlers of ``other``, with ``prefix`` before their events' names.
 
-        Its ``connected`` and ``disconnected`` handlers, middleware, error handlers,
+        Its ``connected`` and ``disconnected`` handlers, fallback, middleware, error handlers,
         rules, authenticators, endpoints and lifespan come along; they act on the whole
         application.
 
         Raises:
-            ValueError: Both handle the same event or error.
+            ValueError: Both handle the same event or error, or have a fallback.
         """
         for handler in other.handlers:
             self._register(handler.renamed(prefix + handler.event))
+        if other.handlers.fallback is not None:
+            self.handlers.set_fallback(other.handlers.fallback)
         for hook in HOOKS:
             self.lifecycle[hook] += other.lifecycle[hook]
         for route in other.routes:

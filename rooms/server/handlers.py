@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from rooms.errors import InvalidPayload
+from rooms.protocol.names import check_event
 from rooms.protocol.topics import Filter, parse_filter
 
 Function = Callable[..., Any]
@@ -66,9 +67,14 @@ def make_handler(event: str, function: Function, room: str | None) -> Handler:
 
 
 class Handlers:
-    """The handlers of one app; no event is ever for two of them."""
+    """The handlers of one app; no event is ever for two of them.
+
+    Attributes:
+        fallback: Handles the events that no other does.
+    """
 
     def __init__(self) -> None:
+        self.fallback: Handler | None = None
         self._by_event: dict[str, list[Handler]] = {}
 
     def __iter__(self) -> typing.Iterator[Handler]:
@@ -89,11 +95,29 @@ class Handlers:
         rivals.append(handler)
 
     def find(self, event: str, room: str | None) -> Handler | None:
-        """Return the handler for an event to ``room`` or to the server."""
+        """Return the handler for an event to ``room`` or to the server.
+
+        Raises:
+            InvalidName, ReservedName: It would be the fallback, and no client may send that event.
+        """
         for handler in self._by_event.get(event, ()):
             if handler.filter is None or handler.takes(room):
                 return handler
-        return None
+        if self.fallback is None:
+            return None
+        check_event(event)
+        return self.fallback
+
+    def set_fallback(self, handler: Handler) -> None:
+        """Have ``handler`` handle what no other does.
+
+        Raises:
+            ValueError: Another one would, too.
+        """
+        if self.fallback is not None:
+            names = f"{_name(self.fallback.function)} and {_name(handler.function)}"
+            raise ValueError(f"the app has two fallbacks: {names}")
+        self.fallback = handler
 
 
 def _decoder(function: Function) -> Decode:

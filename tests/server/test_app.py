@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from rooms import App, Context, Disconnect, Event, RequestError
+from rooms import App, Context, Disconnect, Event, RequestError, WebSocket
 from rooms.errors import InvalidFilter, ReservedName, RoomsError
 from rooms.server.app import NotRunning
 from rooms.testing import Closed, client_frame, in_memory
@@ -176,6 +176,41 @@ async def test_a_relay_publishes_for_members_only_and_names_the_sender() -> None
             }
 
 
+async def test_a_fallback_handles_what_no_other_handler_does() -> None:
+    part, app = App(), App(relay=True)
+
+    @part.fallback
+    def any_event(ctx: Ctx) -> list[Any]:
+        return [ctx.event, ctx.payload, ctx.room and ctx.room.name]
+
+    app.on("known")(lambda ctx: "known")
+    app.include(part)
+    with pytest.raises(ValueError, match=r"two fallbacks: .*any_event and .*any_event"):
+        app.include(part)
+    async with in_memory(app) as server:
+        client = await server.connect()
+        assert (await client.event("known"))["payload"] == "known"
+        assert (await client.event("odd", None, 1))["payload"] == ["odd", 1, None]
+        assert (await client.event("odd", "lobby", 1))["code"] == "not_member"
+        await client.join("lobby")
+        assert (await client.event("odd", "lobby", 1))["payload"] == ["odd", 1, "lobby"]
+        assert (await client.event("connected"))["code"] == "reserved_name"
+        assert (await client.event("a\n"))["code"] == "invalid_name"
+
+
+async def test_what_is_decorated_stays_what_it_was() -> None:
+    app = App()
+
+    def handler(ctx: Ctx) -> None: ...
+
+    async def endpoint(ws: WebSocket) -> None: ...
+
+    assert app.on("say")(handler) is handler
+    assert app.on("connected")(handler) is handler
+    assert app.fallback(handler) is handler
+    assert app.websocket("/here")(endpoint) is endpoint
+
+
 async def test_middleware_wraps_every_event_relayed_ones_too() -> None:
     app = App(relay=True)
     seen = []
@@ -339,6 +374,8 @@ async def test_two_apps_in_one_process_share_nothing() -> None:
         await ana.event("say", "lobby", 1)
         assert first.room("lobby").position != second.room("lobby").position
         assert [client.id for client in second.clients.values()] == [bob.id]
+        first.on("late")(lambda ctx: None)
+        assert (await bob.event("late"))["code"] == "unknown_event"
 
 
 async def test_the_server_speaks_to_all_to_some_and_to_one() -> None:
