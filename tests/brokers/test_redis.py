@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 from msgspec import Raw
 
 from rooms.brokers.redis import RedisBroker
@@ -86,6 +87,13 @@ async def test_with_a_log_nothing_is_lost_when_the_engine_is_killed() -> None:
             await node.wait_for("a", "2")
             assert (node.events("a"), node.lost) == (["1", "2"], [])
             await until_back(node.broker)
+
+
+async def test_a_node_that_nothing_happens_on_waits_and_does_not_ask(valkey: Valkey) -> None:
+    async with Node(f"{valkey.url}?prefix={secrets.token_hex(4)}").opened() as node:
+        await node.subscribe("a")
+        with trio.fail_after(SECONDS):
+            await trio.testing.wait_all_tasks_blocked(0.1)
 
 
 async def test_without_one_the_epoch_changes_and_everybody_is_told() -> None:
