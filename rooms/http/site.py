@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ from rooms.http.guard import Guard
 from rooms.http.metrics import MetricsPage
 from rooms.http.pages import add_pages
 from rooms.http.visitor import visitor
-from rooms.server.app import App
+from rooms.server.app import App, NotRunning
+from rooms.server.node import Node
 
 Part = Literal["all", "public", "admin"]
 Asset = Callable[[str], Awaitable[Response]]
@@ -140,12 +142,14 @@ class _Security:
     async def secure(self, response: Response) -> Response:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)  # an application knows best what it needs
-        seconds = self._app.node.settings.hsts_seconds
-        if seconds and self._is_secure():
-            response.headers.setdefault("Strict-Transport-Security", f"max-age={seconds}")
+        with contextlib.suppress(NotRunning):
+            self._add_hsts(response, self._app.node)
         return response
 
-    def _is_secure(self) -> bool:
-        """Whether TLS was spoken on the way, and not to a name that many servers share."""
-        site = visitor(self._app.node).site
-        return site.secure and site.host.partition(":")[0] != LOCAL_NAME
+    def _add_hsts(self, response: Response, node: Node) -> None:
+        """Have browsers come by TLS, if it was spoken on the way."""
+        seconds = node.settings.hsts_seconds
+        site = visitor(node).site
+        shared = site.host.partition(":")[0] == LOCAL_NAME  # the name of many servers
+        if seconds and site.secure and not shared:
+            response.headers.setdefault("Strict-Transport-Security", f"max-age={seconds}")
