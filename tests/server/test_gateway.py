@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -177,6 +178,35 @@ async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
         assert tasks() <= before
 
 
+@pytest.mark.parametrize("killed", ["clients", "upstream"])
+async def test_of_many_connections_nothing_is_left_whoever_is_killed(killed: str) -> None:
+    number = int(os.environ.get("ROOMS_TEST_GATEWAY_CONNECTIONS", "20"))
+    async with gateway() as front:
+        async with fake(ACCEPTS, stay=True) as url:
+            front.node.app.websocket("/here")(Gateway(url))
+            await trio.testing.wait_all_tasks_blocked()
+            before = tasks()
+            clients = [await front.connect() for _ in range(number)]
+            assert len(front.node.connections) == number
+            if killed == "clients":
+                await hang_up(clients)
+                with trio.fail_after(5):
+                    await front.node.idle()
+        if killed == "upstream":
+            assert {(await client.closing()).code for client in clients} == {1014}
+            await hang_up(clients)
+        with trio.fail_after(5):
+            await front.node.idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert tasks() <= before
+
+
+async def hang_up(clients: list[TestClient]) -> None:
+    """Have clients be gone without a goodbye."""
+    for client in clients:
+        await trio.aclose_forcefully(client.stream)
+
+
 def tasks() -> int:
     """Return how many tasks there are."""
     return trio.lowlevel.current_statistics().tasks_living
@@ -253,8 +283,12 @@ ACCEPTS = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\n"
 
 
 @asynccontextmanager
-async def fake(answer: bytes | None) -> AsyncIterator[str]:
-    """Listen as something that answers so, or never; a 101 is made a right one, and then ends."""
+async def fake(answer: bytes | None, *, stay: bool = False) -> AsyncIterator[str]:
+    """Listen as something that answers so, or never; a 101 is made a right one.
+
+    Args:
+        stay: Whether it keeps connections that it has answered, until the block ends.
+    """
     from rooms.protocol.handshake import accept_key
 
     async def handle(stream: trio.SocketStream) -> None:
@@ -265,6 +299,8 @@ async def fake(answer: bytes | None) -> AsyncIterator[str]:
         key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
         accept = f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
         await stream.send_all(answer + (accept.encode() if b" 101 " in answer else b""))
+        if stay:
+            await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
