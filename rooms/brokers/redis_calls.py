@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,6 @@ from coredis.exceptions import (
     AskError,
     BusyLoadingError,
     ClusterDownError,
-    ConnectionError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
@@ -21,7 +21,7 @@ from coredis.exceptions import (
 )
 
 from rooms.brokers.redis_connection import REPLY_SECONDS
-from rooms.brokers.redis_scripts import Script
+from rooms.brokers.redis_scripts import TELL, Script
 from rooms.errors import Unavailable
 
 log = structlog.get_logger("rooms")
@@ -34,9 +34,6 @@ WAITING = 10_000
 
 ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadingError)
 """Says a server that is not, or not yet, the right one; nothing was done."""
-
-LOST = (ConnectionError, TimeoutError, trio.TooSlowError, OSError)
-"""What a connection ends with."""
 
 
 class Elsewhere(Exception):
@@ -121,32 +118,40 @@ class Calls:
     def put_first(self, calls: Sequence[Call]) -> None:
         """Have calls done before all others."""
         self._first.extendleft(reversed(calls))
+        with contextlib.suppress(trio.WouldBlock):  # then nobody sleeps
+            self._send.send_nowait(_nudge())
 
     async def run(self, client: Redis[bytes]) -> None:
         """Send what waits, for ever.
 
         Raises:
-            Elsewhere, LOST: It is over with this server.
+            Elsewhere, RedisError, OSError: It is over with this server.
         """
         while True:
             batch = await self._batch()
             self._counts["pipelines"] += 1
-            try:
-                again = await self._settle(batch, await self._execute(client, batch))
-            except LOST as error:
-                self._interrupted(batch)
-                raise error
+            again = self._settle(batch, await self._answers(client, batch))
             if again:
                 self.put_first(again)
                 raise Elsewhere
 
+    async def _answers(self, client: Redis[bytes], batch: list[Call]) -> Sequence[Any]:
+        """Return what came of each call; a batch that is cut short is tried again or fails."""
+        answers: Sequence[Any] | None = None
+        try:
+            answers = await self._execute(client, batch)
+            return answers
+        finally:
+            if answers is None:
+                self._interrupted(batch)
+
     async def _batch(self) -> list[Call]:
-        batch = [call for call in self._first if not call.given_up]
-        self._first.clear()
+        batch: list[Call] = []
         while not batch:
-            call = await self._receive.receive()
-            if not call.given_up:
-                batch.append(call)
+            if not self._first:
+                self._first.append(await self._receive.receive())
+            batch = [call for call in self._first if not call.given_up]
+            self._first.clear()
         while len(batch) < BATCH:
             try:
                 call = self._receive.receive_nowait()
@@ -170,7 +175,7 @@ class Calls:
         second = iter(await _pipeline(client, repeated))
         return [next(second) if _unknown(result) else result for result in results]
 
-    async def _settle(self, batch: list[Call], results: Sequence[Any]) -> list[Call]:
+    def _settle(self, batch: list[Call], results: Sequence[Any]) -> list[Call]:
         """Give each call its result, and return those that another server must do."""
         again: list[Call] = []
         for call, result in zip(batch, results, strict=True):
@@ -189,6 +194,13 @@ class Calls:
         for call in batch:
             if not call.again:
                 call.fail("The broker went away; it may have been done. Give a key to be sure.")
+
+
+def _nudge() -> Call:
+    """Return what only wakes."""
+    call = Call(TELL, [], [])
+    call.given_up = True
+    return call
 
 
 def _unknown(result: Any) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
+import trustme
 from msgspec import Raw
 
 from rooms.brokers.redis import RedisBroker
@@ -347,3 +351,35 @@ async def test_a_unix_socket_will_do(valkey: Valkey) -> None:
         await node.subscribe("a")
         await node.publish("a", "1")
         await node.wait_for("a", "1")
+
+
+async def test_over_tls_a_file_names_who_may_sign_the_certificate(
+    valkey: Valkey, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with trio.open_nursery() as nursery, fault_proxy(valkey.port) as proxy:
+
+        async def serve(client: trio.SSLStream[trio.SocketStream]) -> None:
+            server, _ = await proxy.open_stream()
+            async with server, trio.open_nursery() as copying:
+                copying.start_soon(copy, client, server)
+                copying.start_soon(copy, server, client)
+
+        [listener] = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
+        port = listener.transport_listener.socket.getsockname()[1]  # type: ignore[attr-defined]
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        async with Node(f"rediss://127.0.0.1:{port}?ca={tmp_path}/ca.pem&prefix=tls").opened() as n:
+            await n.subscribe("a")
+            await n.publish("a", "1")
+            await n.wait_for("a", "1")
+        nursery.cancel_scope.cancel()
+
+
+async def copy(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
+    with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while data := await source.receive_some(65536):
+            await sink.send_all(data)
+    await sink.aclose()

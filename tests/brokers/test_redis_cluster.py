@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 import trio
+from msgspec import Raw
 
 from rooms.brokers.redis_engine import slot_of
 from rooms.errors import Unavailable
@@ -51,7 +52,7 @@ async def test_a_slot_that_moves_takes_its_rooms_along(cluster: Cluster) -> None
         cluster.servers[source].command("DEL", f"{prefix}:{{a}}:n", f"{prefix}:{{a}}:s")
         cluster.move(slot, source, (source + 1) % 3)
         for room in ROOMS:
-            await node.publish(room, "2")
+            await node.publish(room, "2", key="k")  # it is tried again where the slot is now
             await node.wait_for(room, "2")
         assert node.events("b") == ["1", "2"]
 
@@ -67,3 +68,22 @@ async def test_the_sentinels_say_which_server_it_is_now() -> None:
             await node.publish("a", "2")
             await node.wait_for("a", "2")
             assert (node.events("a"), node.lost) == (["1", "2"], [])
+
+
+@pytest.mark.slow
+async def test_a_replica_takes_over_and_its_rooms_go_on() -> None:
+    with Cluster() as cluster, cluster.add_replica(0) as replica:
+        assert slot_of("p:{b}:n") < 5461  # one of the rooms is on the server that dies
+        async with Node(f"{cluster.url}?prefix=p&probe=0.5", patience=20).opened() as node:
+            for room in ROOMS:
+                await node.subscribe(room)
+                await node.publish(room, "1", key="k")
+            while replica.command("DBSIZE") != cluster.servers[0].command("DBSIZE"):
+                pass
+            await trio.to_thread.run_sync(cluster.servers[0].kill)
+            for room in ROOMS:
+                await node.broker.publish(room, "2", Raw(b"1"), None, "k2")
+            for room in ROOMS:
+                await node.wait_for(room, "2")
+                assert node.events(room) == ["1", "2"]
+            assert node.lost == []

@@ -54,7 +54,7 @@ class Valkey:
         self._folder = TemporaryDirectory(prefix="valkey-")
         self.folder = Path(self._folder.name)
         self._process: subprocess.Popen[str] | None = None
-        self._pid = 0
+        self.pid = 0
 
     @property
     def url(self) -> str:
@@ -75,7 +75,9 @@ class Valkey:
         self._folder.cleanup()
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; what runs already goes on."""
+        if self._process is not None:
+            return
         self._process = subprocess.Popen(
             ["sh", "-c", GUARD, "sh", *self._command()],
             stdin=subprocess.PIPE,
@@ -84,7 +86,7 @@ class Valkey:
             cwd=self.folder,
         )
         assert self._process.stdout is not None
-        self._pid = int(self._process.stdout.readline().split()[1])
+        self.pid = int(self._process.stdout.readline().split()[1])
         ready = threading.Event()
         threading.Thread(target=self._drain, args=[self._process, ready], daemon=True).start()
         if not ready.wait(SECONDS) or self._process.stdout.closed:
@@ -101,11 +103,11 @@ class Valkey:
 
     def pause(self) -> None:
         """Stop it where it is: it takes connections, and answers nothing."""
-        os.kill(self._pid, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on."""
-        os.kill(self._pid, signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def command(self, *words: str, bulk: bool = False) -> str:
         """Have it do something and return the first line of its answer, or the second."""
@@ -184,9 +186,21 @@ class Cluster:
         port = server.options["cluster-port"]
         self.servers[0].command("CLUSTER", "MEET", "127.0.0.1", str(server.port), port)
 
+    def add_replica(self, primary: int) -> Valkey:
+        """Return a started server that has what another has, and takes its place when it dies."""
+        replica = self._server()
+        replica.start()
+        self.meet(replica)
+        self.servers[primary].command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        name = self.servers[primary].command("CLUSTER", "MYID", bulk=True)
+        while replica.command("CLUSTER", "REPLICATE", name) != "+OK":
+            pass  # it does not know it yet
+        return replica
+
     def move(self, slot: int, source: int, target: int) -> None:
         """Give a slot that holds nothing to another server."""
         name = self.servers[target].command("CLUSTER", "MYID", bulk=True)
+        self.servers[target].command("CLUSTER", "BUMPEPOCH")  # its word counts
         for number in (target, source, 3 - source - target):
             self.servers[number].command("CLUSTER", "SETSLOT", str(slot), "NODE", name)
 
