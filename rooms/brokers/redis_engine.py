@@ -191,7 +191,7 @@ class Engine:
                     shard.unlisten(name)
             if not home.hears(name):
                 home.listen(verb, name, ear)
-        calls = [call for shard in shards for call in shard.calls.take_back()]
+        calls = [call for shard in shards for call in shard.calls.take_back() if not call.given_up]
         for call in reversed(calls):
             self._shard_of(call.keys[0]).calls.put_first([call])
 
@@ -231,7 +231,8 @@ class Engine:
         asked, answer = await self._ask_any(self._known, ("CLUSTER", "SLOTS"))
         if not answer or not isinstance(answer, list):
             raise OSError("the cluster has no slots")
-        return [_range(entry, asked) for entry in answer]
+        entries: list[Any] = answer
+        return [_range(entry, asked) for entry in entries if len(entry) > 2]
 
     async def _ask_any(
         self, addresses: Sequence[Address], words: Sequence[str], *, login: bool = True

@@ -353,7 +353,7 @@ async def test_a_unix_socket_will_do(valkey: Valkey) -> None:
         await node.wait_for("a", "1")
 
 
-async def test_over_tls_a_file_names_who_may_sign_the_certificate(
+async def test_over_tls_a_file_says_who_may_sign_certificates(
     valkey: Valkey, tmp_path: Path
 ) -> None:
     authority = trustme.CA()
