@@ -219,28 +219,18 @@ class Door:
             self._check_signed_in(identity, visit.remote)
             return RawRequest(link, head, *found, extra, handshake, identity)
         assert chosen is not None
-        voice = self._open_voice(chosen)
+        voice = _open_voice(chosen)
         settings = self._node.settings
         answer = accept_answer(head, chosen.subprotocol)
         handshake, identity = await self._identify(head, visit, certificate)
+        if not chosen.dialect.signs_in:
+            self._check_signed_in(identity, visit.remote)
+        if voice.name in self._node.names:  # which is not for everybody to know
+            raise BadHead(HTTPStatus.CONFLICT)
         self.admission.opened(visit)
         await link.send_all(answer)
         stream = FrameStream(link, settings.message_bytes, settings.fragments_per_message)
         return Accepted(stream, extra, handshake, chosen.dialect, voice, identity)
-
-    def _open_voice(self, chosen: Chosen) -> Voice:
-        """Return what the dialect makes of a connection to that path.
-
-        Raises:
-            BadHead: There can be no such connection, or its name is taken.
-        """
-        try:
-            voice = chosen.open()
-        except RequestError as error:
-            raise BadHead(HTTPStatus.BAD_REQUEST) from error
-        if voice.name in self._node.names:
-            raise BadHead(HTTPStatus.CONFLICT)
-        return voice
 
     def _check_signed_in(self, identity: Identity | None, remote: str) -> None:
         """Let nobody further who has not signed in where one must: there is no ``auth`` to come.
@@ -294,6 +284,18 @@ class Door:
         client = client_behind(visit.proxy, head.headers, header, self.admission.proxies)
         self.admission.introduce(visit, client)
         return site_of(head.headers, tls=tls, forwarded=header)
+
+
+def _open_voice(chosen: Chosen) -> Voice:
+    """Return what the dialect makes of a connection to that path.
+
+    Raises:
+        BadHead: There can be no such connection.
+    """
+    try:
+        return chosen.open()
+    except RequestError as error:
+        raise BadHead(HTTPStatus.BAD_REQUEST) from error
 
 
 def _handshake(head: RequestHead, remote: str, certificate: Certificate | None) -> Handshake:

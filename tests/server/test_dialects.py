@@ -29,6 +29,7 @@ from rooms.protocol.dialects.base import Decoded, Dialect, Voice
 from rooms.protocol.foreign import ForeignEvent, Said, Tell
 from rooms.protocol.frames import TEXT, server_frame
 from rooms.testing import Closed, MemoryServer, Refused, TestClient, client_frame, in_memory
+from tests.server.signing import Club, bearer
 
 Ctx = Context[Any]
 
@@ -204,6 +205,33 @@ async def test_of_two_that_take_a_name_at_once_one_is_sent_away(
 async def _stay(client: TestClient, ended: list[str]) -> None:
     await client.handshake("/lines/ana")
     ended.append(str(await client.closing()))
+
+
+class Mute(Lines):
+    """Has no word for signing in."""
+
+    name = "mute"
+    paths = ("/mute/{who}",)
+    signs_in = False
+
+
+async def test_who_cannot_say_auth_signs_in_with_the_request(autojump_clock: MockClock) -> None:
+    club = Club(dialects=[Mute()])
+    async with in_memory(club.app) as server:
+        with pytest.raises(Refused, match="401"):
+            await connect(server, "/mute/ana")
+        await TestClient(server.open_stream()).handshake("/mute/ana", bearer("ana"))
+        assert club.happened == ["connected"]
+
+
+async def test_whether_a_name_is_taken_is_not_told_to_strangers(autojump_clock: MockClock) -> None:
+    async with in_memory(Club(dialects=[Lines()]).app) as server:
+        await TestClient(server.open_stream()).handshake("/lines/ana", bearer("ana"))
+        for name in ("ana", "ben"):
+            with pytest.raises(Refused, match="401"):
+                await TestClient(server.open_stream()).handshake(f"/lines/{name}", bearer("no"))
+        with pytest.raises(Refused, match="409"):
+            await TestClient(server.open_stream()).handshake("/lines/ana", bearer("ben"))
 
 
 async def test_connections_can_be_told_by_their_names(autojump_clock: MockClock) -> None:

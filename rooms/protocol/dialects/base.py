@@ -53,6 +53,9 @@ class Dialect(ABC):
     Where none that is known is offered, the first dialect of the path is meant.
     """
 
+    signs_in: ClassVar[bool] = True
+    """Whether its clients can say `Auth`; others have to sign in with the request."""
+
     def open(self, parameters: Mapping[str, str]) -> Voice:
         """Return what is particular to a new connection.
 

@@ -54,6 +54,7 @@ class Fdw(Dialect):
 
     name = "fdw"
     paths = ("/fdw/{conn_id}",)
+    signs_in = False
 
     def open(self, parameters: Mapping[str, str]) -> Voice:
         name = check_name(parameters["conn_id"])

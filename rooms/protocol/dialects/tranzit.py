@@ -31,6 +31,7 @@ class Tranzit(Dialect):
 
     name = "tranzit"
     paths = ("/tranzit", "/tranzit/{+room}")
+    signs_in = False
 
     def open(self, parameters: Mapping[str, str]) -> Voice:
         if "room" not in parameters:
