@@ -117,10 +117,10 @@ class AsgiApp:
 async def _send_away(node: Node) -> None:
     """Say goodbye to everybody, and wait for them but never longer than the grace."""
     node.draining = True
-    for session in list(node.sessions.values()):
-        session.end(ShuttingDown())
+    for connection in node.connections:
+        connection.end(ShuttingDown())
     with trio.move_on_after(node.settings.grace_seconds, shield=True):
         await node.idle()
-    for session in node.sessions.values():
-        if session.goodbye is not None:
-            session.goodbye.cancel()
+    for connection in node.connections:
+        if connection.goodbye is not None:
+            connection.goodbye.cancel()

@@ -280,3 +280,20 @@ async def test_endpoints_of_ones_own_work_too(autojump_clock: MockClock) -> None
         await client._to.send({"type": "websocket.receive", "text": "hello"})
         assert (await client.heard())["text"] == "a b: HELLO"
         await client.leave()
+
+
+async def test_the_end_says_goodbye_to_them_as_well(autojump_clock: MockClock) -> None:
+    app = chat()
+
+    @app.websocket("/wait")
+    async def wait(ws: WebSocket) -> None:
+        await ws.receive()
+
+    async with trio.open_nursery() as nursery:
+        served = asgi(app)
+        async with served.running():
+            client = FakeConnection(nursery, served, path="/wait")
+            assert (await client.heard())["type"] == "websocket.accept"
+            stopped = trio.current_time()
+        assert (await client.heard())["code"] == 3001
+        assert trio.current_time() - stopped < 1
