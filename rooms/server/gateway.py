@@ -194,9 +194,8 @@ class Gateway:
                     assert ws.connection.endpoint is not None
                     await _pass_both_ways(ws.connection.endpoint, wire.endpoint)
             finally:
-                wire.end(_told(GOING_AWAY))  # unless it has ended
                 with trio.CancelScope(shield=True):
-                    await wire.farewell()
+                    await wire.farewell(_told(GOING_AWAY))
             nursery.cancel_scope.cancel()
 
 

@@ -219,8 +219,7 @@ class RawConnection:
         if self.wire is None:
             return
         outcome = self._outcome
-        self.wire.end(outcome if isinstance(outcome, Disconnect) else NormalClosure())
-        await self.wire.farewell()
+        await self.wire.farewell(outcome if isinstance(outcome, Disconnect) else NormalClosure())
         self._sign_out()
         self._note_end(self.wire.endpoint)
 

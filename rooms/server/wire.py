@@ -143,10 +143,13 @@ class Wire:
 
     # The end.
 
-    async def farewell(self) -> None:
-        """Do what is left of the closing handshake, as far as the peer takes part.
+    async def farewell(self, reason: Disconnect) -> None:
+        """Say goodbye, if that has not been said, as far as the peer takes part.
 
         Whatever happens, the connection is told of nothing any more.
+
+        Args:
+            reason: Why it ends, if nobody has ended it yet.
         """
         self._node.heartbeat.remove(self, self._spoke)
         self._listening.cancel()
@@ -155,6 +158,7 @@ class Wire:
             async with trio.open_nursery() as nursery:
                 self.outbox.start = nursery.start_soon  # the connection's may be cancelled
                 try:
+                    self.endpoint.end(reason)
                     if not self.endpoint.closed:
                         await self.endpoint.listen()
                     await self.outbox.drained()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tracemalloc
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.errors import Disconnect
+from rooms.errors import Disconnect, InvalidText, ProtocolViolation
 from rooms.protocol.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame, server_frame
 from rooms.protocol.incremental import NO_CODE, Control, Event, Goodbye, IncrementalParser, Part
 from rooms.testing import client_close, client_frame
@@ -123,6 +124,17 @@ def test_however_it_is_cut_the_messages_are_the_same(
                 found.append(parts[0][:0].join(parts))  # type: ignore[arg-type]
                 parts = []
     assert found == messages
+
+
+@given(st.binary(max_size=300), st.booleans(), st.integers(1, 40))
+def test_whatever_comes_only_a_disconnect_ends_it(data: bytes, masked: bool, step: int) -> None:
+    parser = IncrementalParser(masked=masked)
+    given = 0
+    with contextlib.suppress(ProtocolViolation, InvalidText):
+        for start in range(0, len(data), step):
+            for event in events(parser, data[start : start + step]):
+                given += event.size if isinstance(event, Part) else 0
+    assert given <= len(data)
 
 
 def test_a_huge_frame_takes_no_more_memory_than_what_was_fed() -> None:

@@ -313,6 +313,35 @@ async def test_a_server_that_stops_sends_what_was_asked_for(autojump_clock: Mock
         await place.server.node.idle()
 
 
+async def test_a_server_that_is_cancelled_says_goodbye(autojump_clock: MockClock) -> None:
+    async with endpoint(echo) as place:
+        client = await place.connect()
+        await wait_all_tasks_blocked()
+        place.server.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            assert (await client.closing()).code == 3001
+            await place.server.node.idle()
+
+
+async def test_a_server_that_stops_answers_who_has_not_been_accepted(
+    autojump_clock: MockClock,
+) -> None:
+    async with endpoint(wait_for_ever, accept=False) as place:
+        client = TestClient(place.server.open_stream())
+
+        async def ask() -> None:
+            with pytest.raises(RefusedByServer) as caught:
+                await client.handshake("/here")
+            assert caught.value.status == 503
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await wait_all_tasks_blocked()
+            for connection in place.server.node.connections:
+                connection.end(ShuttingDown())
+        await place.server.node.idle()
+
+
 async def test_what_came_before_the_goodbye_can_still_be_answered() -> None:
     async with endpoint(echo) as place:
         client = await place.connect()
