@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -38,7 +38,7 @@ class Lines(Dialect):
     """A command a line, such as ``join lobby``; answers are lines, too."""
 
     name = "lines"
-    paths = ("/lines", "/lines/{who}", "/lines/{who}/in/{+room}")
+    paths: ClassVar[tuple[str, ...]] = ("/lines", "/lines/{who}", "/lines/{who}/in/{+room}")
 
     def open(self, parameters: Mapping[str, str]) -> Voice:
         who, room = parameters.get("who"), parameters.get("room")
