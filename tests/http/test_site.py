@@ -8,10 +8,11 @@ import pytest
 
 from rooms.config import Settings
 from rooms.http.assets import CONTENT_TYPES, web_root
-from rooms.http.site import SECURITY_HEADERS
+from rooms.http.site import SECURITY_HEADERS, Part
 from tests.http.fakes import FakeApp, site_client
 
 PAGE = "<!doctype html><title>Chat</title>"
+DASHBOARD = "<!doctype html><title>Dashboard</title>"
 
 
 @pytest.fixture
@@ -20,6 +21,8 @@ def web(tmp_path: Path) -> Path:
     (root / "chat").mkdir(parents=True)
     (root / "chat/index.html").write_text(PAGE)
     (root / "chat/chat.css").write_text("body {}")
+    (root / "admin").mkdir()
+    (root / "admin/index.html").write_text(DASHBOARD)
     (root / "rooms.js").write_text("export {};")
     (root / "rooms.d.ts").write_text("export {};")
     (root / "strange.bin").write_bytes(b"\0")
@@ -39,6 +42,37 @@ async def test_an_application_of_its_own_has_no_chat_but_the_client_library(web:
     assert (await client.get("/")).status_code == 404
     assert (await client.get("/static/chat/index.html")).status_code == 404
     assert (await client.get("/static/rooms.js")).status_code == 200
+
+
+async def test_an_application_can_have_the_chat_as_its_first_page(web: Path) -> None:
+    app = FakeApp()
+    app.http.chat(sign_in="/login")
+    client = site_client(app, web=web)
+    assert await (await client.get("/")).get_data() == PAGE.encode()
+    assert (await client.get("/static/chat/index.html")).status_code == 200
+
+
+@pytest.mark.parametrize("part", ["all", "admin"])
+async def test_the_dashboard_is_where_the_admin_api_is(web: Path, part: Part) -> None:
+    answer = await site_client(FakeApp(), web=web, part=part).get("/admin")
+    assert await answer.get_data() == DASHBOARD.encode()
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_there_is_no_dashboard_for_the_public_beside_an_admin_port(web: Path) -> None:
+    client = site_client(FakeApp(), web=web, part="public")
+    assert (await client.get("/admin")).status_code == 404
+    assert (await client.get("/static/admin/index.html")).status_code == 404
+
+
+async def test_an_application_may_have_the_dashboards_path_for_itself(web: Path) -> None:
+    app = FakeApp()
+
+    @app.http.get("/admin")
+    async def own() -> str:
+        return "my own"
+
+    assert await (await site_client(app, web=web).get("/admin")).get_data() == b"my own"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,3 @@
+import { testPage } from "../support/pages.mjs";
+
+await testPage("admin", ["page"]);
