@@ -127,6 +127,16 @@ def test_the_package_is_not_the_one_of_the_checkout(python: Path, tmp_path: Path
     run(python, "-c", code, cwd=tmp_path)
 
 
+def test_the_wheel_brings_one_package(python: Path, tmp_path: Path) -> None:
+    code = (
+        "from importlib import metadata\n"
+        "tops = {file.parts[0] for file in metadata.files('rooms')} - {'..'}\n"
+        "own = f\"rooms-{metadata.version('rooms')}.dist-info\"\n"
+        "assert tops == {'rooms', own}, tops"
+    )
+    run(python, "-c", code, cwd=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("path", "content_type"), [("/", "text/html"), ("/static/rooms.js", "text/javascript")]
 )
