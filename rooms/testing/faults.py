@@ -142,11 +142,13 @@ class FaultProxy:
     Attributes:
         port: Where clients connect.
         lines: The open connections, by the address that the client has.
+        fault: Done to each new line before anything passes, if it is set.
     """
 
     def __init__(self, port: int, server_port: int) -> None:
         self.port = port
         self.lines: dict[tuple[str, int], Line] = {}
+        self.fault: Callable[[Line], None] | None = None
         self._server_port = server_port
         self._news = trio.lowlevel.ParkingLot()
 
@@ -167,6 +169,8 @@ class FaultProxy:
             await trio.aclose_forcefully(client)
             return
         line = self.lines[address] = Line(client, server)
+        if self.fault is not None:
+            self.fault(line)
         self._news.unpark_all()
         try:
             await line.run()

@@ -1,0 +1,118 @@
+"""What members of rooms were told, and the proof that it fits together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+MOST_TROUBLES = 100
+
+
+@dataclass
+class Stay:
+    """What one member heard of a room without a gap: all offsets of an epoch from one to another.
+
+    Attributes:
+        why: How it began: by joining for the first time, or with a gap that was told.
+    """
+
+    epoch: str
+    first: int
+    last: int
+    why: str
+
+
+class RoomRecord:
+    """What was said in one room, as anybody heard it, and what was acknowledged.
+
+    Attributes:
+        keeps: Whether the room has a history.
+        said: By epoch and offset.
+        acknowledged: By epoch and what was said: the offset.
+    """
+
+    def __init__(self, name: str, keeps: bool = True) -> None:
+        self.name = name
+        self.keeps = keeps
+        self.said: dict[tuple[str, int], str] = {}
+        self.acknowledged: dict[tuple[str, str], int] = {}
+        self._where: dict[tuple[str, str], int] = {}
+
+
+@dataclass
+class Record:
+    """What happened to all members of all rooms.
+
+    Attributes:
+        troubles: What should not have happened.
+        counts: How often things happened that may.
+    """
+
+    rooms: dict[str, RoomRecord]
+    troubles: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def trouble(self, what: str) -> None:
+        """Note what should not have happened."""
+        if len(self.troubles) < MOST_TROUBLES:
+            self.troubles.append(what)
+
+    def hear(self, room: str, position: list[Any], payload: str) -> None:
+        """Note what somebody heard: the same as everybody else, and once in an epoch."""
+        epoch, offset = position
+        record = self.rooms[room]
+        known = record.said.setdefault((epoch, offset), payload)
+        if known != payload:
+            self.trouble(f"{room}: at {position} some heard {known!r}, others {payload!r}")
+        where = record._where.setdefault((epoch, payload), offset)
+        if where != offset:
+            self.trouble(f"{room}: {payload!r} is at {where} and at {offset} of {epoch}")
+        self.counts["deliveries"] += 1
+
+    def acknowledge(self, room: str, payload: str, position: list[Any]) -> None:
+        """Note what a publisher was told; each time the same, in the same epoch."""
+        epoch, offset = position
+        known = self.rooms[room].acknowledged.setdefault((epoch, payload), offset)
+        if known != offset:
+            self.trouble(f"{room}: {payload!r} was acknowledged at {known} and {offset} of {epoch}")
+
+    def judge(self, room: str, stays: Iterable[list[Stay]], losses: int) -> None:
+        """Compare what the members of a room were told, each over all its stays.
+
+        Args:
+            losses: How often the engine has lost what it held.
+        """
+        record, every = self.rooms[room], list(stays)
+        ends = {(last.epoch, last.last) for *_, last in every}
+        if len(ends) != 1:
+            self.trouble(f"{room}: its members do not end at one place: {sorted(ends)}")
+            return
+        (epoch, last) = ends.pop()
+        epochs = {stay.epoch for each in every for stay in each}
+        if len(epochs) > 1 + losses:
+            self.trouble(f"{room}: {len(epochs)} epochs after {losses} losses")
+        if record.keeps:
+            self._judge_gaps(room, every)
+            self._judge_acknowledged(record, epoch, last)
+
+    def _judge_gaps(self, room: str, every: list[list[Stay]]) -> None:
+        """A gap may be told only where an epoch ended, and must be told there."""
+        for stays in every:
+            for before, after in pairwise(stays):
+                if before.epoch == after.epoch:
+                    self.trouble(f"{room}: a gap within an epoch: {before} and {after}")
+
+    def _judge_acknowledged(self, record: RoomRecord, epoch: str, last: int) -> None:
+        """Where an epoch was heard to an offset, all that was acknowledged up to it was heard."""
+        heard: dict[str, int] = {epoch: last}
+        for of, offset in record.said:
+            heard[of] = max(heard.get(of, 0), offset)
+        for (of, payload), offset in record.acknowledged.items():
+            if of == epoch and offset > last:
+                self.trouble(f"{record.name}: nobody heard {payload!r} at {offset} of {of}")
+            said = record.said.get((of, offset))
+            if offset <= heard.get(of, 0) and said not in (payload, None):
+                self.trouble(f"{record.name}: {payload!r} was acknowledged where {said!r} was said")
