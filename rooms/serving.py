@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from rooms.brokers.base import Broker
 from rooms.brokers.embedded import open_engine
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
@@ -142,6 +143,7 @@ async def serve(
     *,
     chat_page: bool = False,
     sock: socket.socket | None = None,
+    broker: Broker | None = None,
 ) -> AsyncIterator[Server]:
     """Serve ``app`` while the block runs; leaving the block says goodbye to every client.
 
@@ -149,6 +151,7 @@ async def serve(
         chat_page: Serve the built-in chat's page at ``/``.
         sock: Listen on this TCP socket, which somebody else may listen on too, instead of the
             settings' host and port; it is closed at the end.
+        broker: One of your own, instead of the settings' one.
 
     Raises:
         ConfigError: The port is taken, or the broker, a certificate or a file of tokens or keys
@@ -165,8 +168,7 @@ async def serve(
         open_websocket_socket(settings) as websocket_sock,
     ):
         async with AsyncExitStack() as stack:
-            url = await stack.enter_async_context(open_engine(broker_url(settings)))
-            broker = make_broker(url, settings.broker_seconds)
+            broker = broker or await _open_broker(settings, stack)
             node = await stack.enter_async_context(app.running(settings, broker))
             admin: AdminPort | None = None
             if admin_sock is not None:
@@ -195,6 +197,12 @@ async def serve(
             finally:
                 await drain.end()
                 nursery.cancel_scope.cancel()
+
+
+async def _open_broker(settings: Settings, stack: AsyncExitStack) -> Broker:
+    """Return the broker of the settings, whose engine lives as long as ``stack`` if it is ours."""
+    url = await stack.enter_async_context(open_engine(broker_url(settings)))
+    return make_broker(url, settings.broker_seconds)
 
 
 @asynccontextmanager

@@ -79,6 +79,21 @@ async def test_views_and_blueprints_answer_and_may_choose_their_headers() -> Non
     assert (await client.get("/shop/buy")).status_code == 405
 
 
+async def test_a_blueprint_brings_what_comes_before_and_after_its_views() -> None:
+    app = App()
+    shop = Blueprint("shop", __name__)
+
+    @shop.before_request
+    async def closed() -> str | None:
+        return "closed" if request.args.get("late") else None
+
+    shop.get("/shop")(lambda: "open")
+    app.http.register_blueprint(shop)
+    client = create_site(app, Settings()).test_client()
+    assert await (await client.get("/shop")).get_data() == b"open"
+    assert await (await client.get("/shop?late=1")).get_data() == b"closed"
+
+
 async def test_a_view_publishes_with_one_call() -> None:
     app = App(relay=True)
 

@@ -13,6 +13,7 @@ import trio
 import trustme
 
 from rooms import App, Context
+from rooms.brokers.memory import MemoryBroker
 from rooms.chat import chat_app
 from rooms.config import Settings
 from rooms.errors import ConfigError, RoomsError
@@ -115,6 +116,13 @@ async def test_the_brokers_url_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "broker").write_text(f"sqlite:///{tmp_path / 'rooms.db'}\n")
     async with serve(App(), Settings(port=0, broker_file=str(tmp_path / "broker"))):
         assert (tmp_path / "rooms.db").exists()
+
+
+async def test_a_broker_may_be_ones_own() -> None:
+    broker = MemoryBroker()
+    wrong = Settings(port=0, http=False, broker="sqlite:///nowhere/at/all.db")
+    async with serve(App(), wrong, broker=broker) as server:
+        assert server.node.broker is broker
 
 
 async def test_an_empty_token_file_is_told(tmp_path: Path) -> None:
