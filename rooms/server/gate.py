@@ -66,12 +66,13 @@ class Gate:
         ticket, _ = split_ticket(head.query)
         if ticket is None:
             return await self.identify(credentials_of(handshake, head.headers, head.subprotocols))
+        turn = self._turn
         identity = await self.elsewhere(ticket)
         if identity is None:
             identity = self.tickets.redeem(ticket, time.time())
         if identity is None:
             raise Refused("The ticket is not known, or was used, or is too old: get a new one.")
-        self.check(identity)
+        self._check_since(identity, turn)
         return identity
 
     async def identify(self, credentials: Credentials) -> Identity | None:
@@ -87,9 +88,7 @@ class Gate:
             turn = self._turn
             identity = await self._ask(credentials)
         if identity is not None:
-            if self._logouts.get(identity.user.id, 0) > turn:  # the answer may be from before
-                raise Refused("You were signed out meanwhile: sign in again.")
-            self.check(identity)
+            self._check_since(identity, turn)
         elif credentials.token is not None:
             raise Refused("This token is of no kind that is known here.")
         return identity
@@ -102,6 +101,16 @@ class Gate:
         self._logouts[user] = self._turn
         if len(self._logouts) > LOGOUTS:
             del self._logouts[next(iter(self._logouts))]
+
+    def _check_since(self, identity: Identity, turn: int) -> None:
+        """As `check`, of an answer to a question that was asked in ``turn``.
+
+        Raises:
+            Refused: As there, or the user was signed out meanwhile: the answer may be from before.
+        """
+        if self._logouts.get(identity.user.id, 0) > turn:
+            raise Refused("You were signed out meanwhile: sign in again.")
+        self.check(identity)
 
     def check(self, identity: Identity) -> None:
         """Return if ``identity`` still holds.

@@ -85,3 +85,20 @@ async def test_a_revoked_sign_in_is_worth_nothing_elsewhere_either(autojump_cloc
         gate_of(second).revocations.add_token("t1", time.time() + 60, time.time())
         with pytest.raises(Refused):
             await second.server.connect(path=f"/ws?ticket={ticket}")
+
+
+async def test_a_logout_overtakes_a_ticket_that_another_node_is_asked_for(
+    autojump_clock: object,
+) -> None:
+    async with opened(2, Board(), guarded) as (first, second):
+        gate, ticket = gate_of(second), ticket_of(first)
+        ask = gate.elsewhere
+
+        async def overtaken(ticket: str) -> Identity | None:
+            identity = await ask(ticket)
+            gate.log_out("ana")
+            return identity
+
+        gate.elsewhere = overtaken
+        with pytest.raises(Refused, match="401"):
+            await second.server.connect(path=f"/ws?ticket={ticket}")
