@@ -20,12 +20,12 @@ async def connect(server: MemoryServer, path: str, headers: str = "") -> TestCli
     return client
 
 
-async def stuck(server: MemoryServer, path: str) -> TestClient:
+async def stuck(server: MemoryServer, path: str, headers: str = "") -> TestClient:
     """Return a client on a line that holds nothing, so that what is sent to it waits."""
     ours, theirs = trio.testing.lockstep_stream_pair()
     server.nursery.start_soon(Door(server.node).serve_stream, theirs, "stuck")
     client = TestClient(ours)
-    await client.handshake(path)
+    await client.handshake(path, headers)
     return client
 
 

@@ -68,3 +68,24 @@ async def test_a_server_may_end_without_ever_having_had_a_client() -> None:
     for _ in range(2):
         async with in_memory(app):
             await wait_all_tasks_blocked()
+
+
+async def test_headers_may_look_odd(autojump_clock: MockClock) -> None:
+    request = (
+        "GET /here HTTP/1.1\r\nhost:rooms.test\r\nCONNECTION:  keep-alive , Upgrade\r\n"
+        "uPgRaDe:WebSocket\r\nsec-websocket-version:13\r\nX-Note: a: b\r\nX-Empty:\r\n"
+        "sec-websocket-key:dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    app = App()
+
+    @app.websocket("/here")
+    async def here(ws: WebSocket) -> None:
+        await ws.send(repr((ws.headers["x-note"], ws.headers["x-empty"])))
+
+    async with in_memory(app) as server:
+        stream = server.open_stream()
+        await stream.send_all(request.encode())
+        answer = b""
+        while not answer.endswith(b"('a: b', '')"):
+            answer += await stream.receive_some()
+        assert answer.startswith(b"HTTP/1.1 101 ")
