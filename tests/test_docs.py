@@ -56,3 +56,22 @@ def test_the_metrics_are_listed_all_and_no_others() -> None:
     lines = (DOCS / "metrics.md").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if re.fullmatch(rf"\| `{PREFIX}\w+` \| .*", line)]
     assert listed == list(metric_rows())
+
+
+def named_tests() -> list[tuple[str, str]]:
+    text = (DOCS / "security.md").read_text(encoding="utf-8")
+    return re.findall(r"`((?:\w+/)*test_\w+\.py)(?:::(\w+))?`", text)
+
+
+@pytest.mark.parametrize(("file", "test"), named_tests())
+def test_the_threat_model_names_tests_that_there_are(file: str, test: str) -> None:
+    code = (Path(__file__).parent / file).read_text(encoding="utf-8")
+    assert (f"def {test}(" if test else "def test_") in code
+
+
+def test_each_threat_is_tested_somewhere() -> None:
+    text = (DOCS / "security.md").read_text(encoding="utf-8")
+    table = text.partition("| against | by | tested in |\n")[2].partition("\n\n")[0]
+    _, *threats = table.splitlines()
+    assert len(threats) > 10
+    assert all("test_" in threat.split(" | ")[2] for threat in threats)
