@@ -83,6 +83,13 @@ class Ground:
             for stream in self._opened:
                 await trio.aclose_forcefully(stream)
 
+    def watcher(self) -> App:
+        """What notices who comes and goes, beside what the application does then."""
+        app = App()
+        app.on("connected")(self.notice)
+        app.on("disconnected")(self.miss)
+        return app
+
     def notice(self, ctx: Context[Any]) -> None:
         """Remember that a client came."""
         self.connected[ctx.client.id] += 1
@@ -128,8 +135,7 @@ async def ground(
     with capture_logs() as logs:
         async with serve(app, chosen, chat_page=True, sock=sock) as server:
             place = kind(app, server)
-            app.on("connected")(place.notice)
-            app.on("disconnected")(place.miss)
+            app.include(place.watcher())
             before = await _footprint()
             try:
                 with trio.fail_after(SECONDS):
