@@ -35,11 +35,13 @@ class Visitor:
     Attributes:
         page: The page, for what only one test does.
         complaints: Errors and violations that the browser has reported.
+        refusals: Statuses that a test provokes: the browser reports them, too.
     """
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.complaints: list[str] = []
+        self.refusals: tuple[int, ...] = ()
         self._url = url
         page.add_init_script(WATCH_POLICY)
         page.on("console", self._heard)
@@ -58,6 +60,11 @@ class Visitor:
         """Fill in the first screen."""
         self.page.get_by_label("Your name").fill(name)
         self.page.get_by_role("button", name="Start chatting").click()
+
+    def show_token(self, token: str) -> None:
+        """Fill in the card that asks for a token, on either page."""
+        self.page.locator("#token").fill(token)
+        self.page.get_by_role("button", name="Sign in").click()
 
     def join(self, room: str) -> None:
         """Join or create a room by its name."""
@@ -116,6 +123,8 @@ class Visitor:
 
     def _heard(self, message: ConsoleMessage) -> None:
         address = message.location["url"]
+        if any(f"status of {status} " in message.text for status in self.refusals):
+            return
         if message.type in ("error", "warning") and not is_outage(message.text, address):
             self.complaints.append(f"{message.text} ({address})")
 

@@ -21,9 +21,11 @@ class Server:
 
     Args:
         log: Where the server's log goes.
+        settings: By their names, as text.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, **settings: str) -> None:
+        self._settings = {f"ROOMS_{name.upper()}": text for name, text in settings.items()}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self._log = log
@@ -44,7 +46,7 @@ class Server:
     def start(self) -> None:
         """Return when the server has said that it listens."""
         command = [sys.executable, "-m", "rooms", "serve", "--port", str(self.port)]
-        environment = os.environ | {"ROOMS_ADMIN_TOKEN": TOKEN}
+        environment = os.environ | {"ROOMS_ADMIN_TOKEN": TOKEN} | self._settings
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
@@ -73,6 +75,11 @@ class Server:
             clients = api.get("/api/clients").json()["clients"]
             (client,) = (each["id"] for each in clients if each["user"]["name"] == user)
             api.post(f"/api/clients/{client}/disconnect").raise_for_status()
+
+    def revoke(self, user: str) -> None:
+        """End somebody's sign-ins, as an operator does."""
+        with self._api() as api:
+            api.post("/api/revoke", json={"user": user}).raise_for_status()
 
     def say(self, room: str, texts: Iterable[str]) -> None:
         """Say something in a room, as the server."""

@@ -42,7 +42,12 @@ async function refresh(focus = false) {
   } catch (error) {
     if (mine === turn) failed(error);
   }
-  if (mine === turn && !byId("app").hidden) timer = setTimeout(tick, REFRESH_EVERY);
+  if (mine === turn && !byId("app").hidden && !gone()) timer = setTimeout(tick, REFRESH_EVERY);
+}
+
+/** Whether what is shown will never be again: ids of clients are not given twice. */
+function gone() {
+  return place.view === "client" && byId("client").classList.contains("gone");
 }
 
 function tick() {

@@ -8,7 +8,7 @@ import { Identity, pageStorage } from "./identity.js";
 import { Session } from "./session.js";
 import { focusSignIn, initSignIn, showSignIn, showSignInError } from "./signin.js";
 import { showClosed } from "./status.js";
-import { Token, isAdmitted, signInLink } from "./token.js";
+import { Token, isAdmitted, sentence, signInLink } from "./token.js";
 
 const ASK_AGAIN_AFTER = 2_000;
 const UNREACHABLE = "The server cannot be reached. Trying again…";
@@ -88,7 +88,7 @@ function enterApp(user) {
 function refused(error) {
   if (way.by === "name") return signOut(error.message);
   token.forget();
-  askToSignIn(session?.user ? `${error.message} ${ENDED}`.trim() : error.message);
+  askToSignIn(`${sentence(error.message)} ${session?.user ? ENDED : ""}`.trim());
 }
 
 function warned(error) {

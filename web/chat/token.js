@@ -11,6 +11,12 @@ export function tokenIn(text) {
   return /^[!-~]+$/.test(token) ? token : "";
 }
 
+/** A reason as a sentence: "sign-in revoked" is "Sign-in revoked." */
+export function sentence(reason) {
+  const ended = /[.!?…]$|^$/.test(reason) ? reason : `${reason}.`;
+  return ended.charAt(0).toUpperCase() + ended.slice(1);
+}
+
 /** Where a page of the application's own is told to come back to. */
 export function signInLink(page, { pathname, hash }) {
   const query = `next=${encodeURIComponent(pathname + hash)}`;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Drafts } from "../../../web/chat/drafts.js";
-import { Token, isAdmitted, signInLink, tokenIn } from "../../../web/chat/token.js";
+import { Token, isAdmitted, sentence, signInLink, tokenIn } from "../../../web/chat/token.js";
 import { Storage } from "../support/storage.mjs";
 
 const ANA = { id: "u17", name: "Ana" };
@@ -71,6 +71,10 @@ test("what is pasted around a token does not matter, and what is none is known",
   assert.equal(tokenIn("  Bearer abc.def\n.ghi "), "abc.def.ghi");
   assert.equal(tokenIn("naïve"), "");
   assert.equal(tokenIn(" \n"), "");
+});
+
+test("reasons are shown as sentences", () => {
+  assert.deepEqual(["sign-in revoked", "It ended.", ""].map(sentence), ["Sign-in revoked.", "It ended.", ""]);
 });
 
 test("a page of the application's own is told where to come back to", () => {
