@@ -41,6 +41,7 @@ class CatchUp:
         self._pages = pages
         self._is_heard = is_heard
         self._waiting: dict[Heard, None] = {}
+        self._followed: set[Heard] = set()
         self._news = trio.Event()
 
     def wake(self, heard: Heard) -> None:
@@ -57,8 +58,10 @@ class CatchUp:
                 self._news = trio.Event()
                 waiting, self._waiting = self._waiting, {}
                 for heard in waiting:
-                    await slots.acquire_on_behalf_of(heard)
-                    nursery.start_soon(self._follow, heard, slots)
+                    if heard not in self._followed:  # who is followed is until nothing is missing
+                        await slots.acquire_on_behalf_of(heard)
+                        self._followed.add(heard)
+                        nursery.start_soon(self._follow, heard, slots)
 
     async def run_touching(self, rooms: Mapping[str, Heard]) -> None:
         """Have the counts of rooms with members live on, for ever, and look for what was missed."""
@@ -76,6 +79,7 @@ class CatchUp:
             await trio.sleep(AGAIN_SECONDS)
             self.wake(heard)
         finally:
+            self._followed.discard(heard)
             slots.release_on_behalf_of(heard)
 
     async def _step(self, heard: Heard) -> bool:
