@@ -168,7 +168,7 @@ class Clients:
         source = source_address(self._target, self._plan.sources, turn)
         self._opening += 1
         try:
-            sock = open_socket(self._target, source)
+            sock = open_socket(self._target, source, self._target.port_of(turn))
         except OSError as error:
             self._note(error)
             return None

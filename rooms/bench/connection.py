@@ -135,8 +135,8 @@ class Connection:
         self._socket.close()
 
 
-def open_socket(target: Target, source: str | None) -> socket.socket:
-    """Begin to connect; the socket is writable when that is done."""
+def open_socket(target: Target, source: str | None, port: int) -> socket.socket:
+    """Begin to connect to one of the target's ports; the socket is writable when that is done."""
     family = socket.AF_INET6 if target.ipv6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -144,7 +144,7 @@ def open_socket(target: Target, source: str | None) -> socket.socket:
     if source is not None:
         _bind_source(sock, source)
     try:
-        sock.connect((target.address, target.port))
+        sock.connect((target.address, port))
     except BlockingIOError:
         pass
     except OSError:

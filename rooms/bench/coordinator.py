@@ -16,7 +16,7 @@ from msgspec import Struct
 from rooms.bench.errors import BenchError
 from rooms.bench.messages import Failed, Order, Progress, Result
 from rooms.bench.plan import Plan
-from rooms.bench.process import ProcessTree
+from rooms.bench.process import Meter, ProcessTree
 from rooms.bench.report import Report, ServerUse, make_report
 from rooms.bench.shares import divide
 from rooms.bench.target import Target
@@ -48,15 +48,21 @@ Watch = Callable[[Status], None]
 """Is told several times a second how it goes."""
 
 
-def measure(plan: Plan, target: Target, pid: int | None, watch: Watch) -> Report:
-    """Carry out a plan against a server; ``pid`` is the server's root process, if it is here.
+def measure(plan: Plan, target: Target, server: int | Meter | None, watch: Watch) -> Report:
+    """Carry out a plan against a server.
+
+    Args:
+        plan: What to do.
+        target: Where.
+        server: The server's root process, if it is here, or what tells its use.
+        watch: Is told how it goes.
 
     Raises:
         BenchError: The measurement could not be made.
     """
-    server = ProcessTree(pid) if pid is not None else None
+    meter = ProcessTree(server) if isinstance(server, int) else server
     with _crew(plan, target) as crew:
-        return Measurement(plan, crew, server, watch).run()
+        return Measurement(plan, crew, meter, watch).run()
 
 
 class Crew:
@@ -114,7 +120,7 @@ class Crew:
 class Measurement:
     """One run: connect, settle, then warm up, measure and drain, or cut and return."""
 
-    def __init__(self, plan: Plan, crew: Crew, server: ProcessTree | None, watch: Watch) -> None:
+    def __init__(self, plan: Plan, crew: Crew, server: Meter | None, watch: Watch) -> None:
         self._plan, self._crew, self._server, self._watch = plan, crew, server, watch
         self._delivered, self._seen_at, self._pace = 0, time.monotonic(), 0.0
 

@@ -5,9 +5,22 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 PROC = Path("/proc")
 _LISTENING = "0A"
+
+
+class Meter(Protocol):
+    """Tells what a server uses."""
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that it has taken so far."""
+        ...
+
+    def resident_bytes(self) -> int:
+        """Return how much memory of the machine it has in use."""
+        ...
 
 
 class ProcessTree:

@@ -14,7 +14,11 @@ DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
 
 class Target(Struct, frozen=True):
-    """A server's address, resolved."""
+    """A server's address, resolved.
+
+    Attributes:
+        more_ports: Where the other nodes listen, if the server consists of several.
+    """
 
     url: str
     host: str
@@ -22,6 +26,7 @@ class Target(Struct, frozen=True):
     port: int
     path: str
     tls: bool
+    more_ports: tuple[int, ...] = ()
 
     @property
     def ipv6(self) -> bool:
@@ -38,6 +43,10 @@ class Target(Struct, frozen=True):
         """What the Host header says (RFC 9112, section 3.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    def port_of(self, turn: int) -> int:
+        """Return the port of the node whose turn it is: clients go to all nodes, one by one."""
+        return (self.port, *self.more_ports)[turn % (1 + len(self.more_ports))]
 
 
 def resolve(url: str, remote: bool = False) -> Target:

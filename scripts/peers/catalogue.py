@@ -36,11 +36,13 @@ class Peer(Struct, frozen=True):
         """Whether its echo is asked of the server; else it is a room of one."""
         return bool(self.command) or self.app is not None
 
-    def command_line(self, port: int, cache: Path) -> list[str]:
-        """Return what starts the server."""
+    def command_line(self, port: int, cache: Path, engine: str = "") -> list[str]:
+        """Return what starts the server; ``engine`` is the URL of what connects its nodes."""
         if not self.command:
-            return rooms_command(port, self.app)
-        places = {"port": port, "here": HERE, "bin": _programs(self, cache)}
+            options = ("--broker", engine) if engine else ()
+            return rooms_command(port, self.app, options)
+        programs = _programs(self, cache)
+        places = {"port": port, "here": HERE, "bin": programs, "engine": engine}
         return [part.format(**places) for part in self.command]
 
 
@@ -50,9 +52,9 @@ class Catalogue(Struct):
     peer: list[Peer]
 
 
-def load_peers() -> list[Peer]:
-    """Return all peers."""
-    text = (HERE / "peers.toml").read_text(encoding="utf-8")
+def load_peers(file: str = "peers.toml") -> list[Peer]:
+    """Return all peers that a file of this folder describes."""
+    text = (HERE / file).read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text), Catalogue).peer
 
 

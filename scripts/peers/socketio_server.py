@@ -1,4 +1,4 @@
-"""python-socketio on uvicorn with uvloop.  socketio_server.py PORT"""
+"""python-socketio on uvicorn with uvloop.  socketio_server.py PORT [ENGINE-URL]"""
 
 import sys
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import socketio
 import uvicorn
 
-server = socketio.AsyncServer(async_mode="asgi", ping_interval=300)
+manager = socketio.AsyncRedisManager(sys.argv[2]) if len(sys.argv) > 2 else None
+server = socketio.AsyncServer(async_mode="asgi", ping_interval=300, client_manager=manager)
 
 
 @server.event

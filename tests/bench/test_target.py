@@ -44,3 +44,9 @@ def test_another_machine_is_refused_unless_that_is_wanted() -> None:
 
 def test_the_address_decides_what_is_another_machine() -> None:
     assert not Target("", "localhost", "192.0.2.1", 80, "", False).loopback
+
+
+def test_clients_go_to_all_nodes_one_by_one() -> None:
+    target = Target("", "localhost", "127.0.0.1", 80, "", False, (81, 82))
+    assert [target.port_of(turn) for turn in range(4)] == [80, 81, 82, 80]
+    assert {resolve("ws://127.0.0.1:9000/").port_of(turn) for turn in range(4)} == {9000}

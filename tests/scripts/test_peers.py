@@ -15,6 +15,7 @@ from scripts.peers.compare import SCENARIOS, Results, main, table
 
 CACHE = Path("cache")
 PEERS = load_peers()
+SHARING = load_peers("engine.toml")
 
 
 def name_of(peer: Peer) -> str:
@@ -34,7 +35,7 @@ def test_every_peer_can_be_started_on_a_port(peer: Peer) -> None:
     assert all(Path(part).is_file() for part in command if part.startswith(str(HERE)))
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=name_of)
+@pytest.mark.parametrize("peer", PEERS + SHARING, ids=name_of)
 def test_what_a_peer_needs_is_pinned_and_in_an_environment_of_its_own(peer: Peer) -> None:
     needed = peer.pip + peer.npm
     assert bool(needed) == bool(peer.environment) == bool(peer.command)
@@ -42,9 +43,17 @@ def test_what_a_peer_needs_is_pinned_and_in_an_environment_of_its_own(peer: Peer
     assert all("@" in package for package in peer.npm)
 
 
+@pytest.mark.parametrize("peer", SHARING, ids=name_of)
+def test_peers_that_share_an_engine_are_told_where_it_is(peer: Peer) -> None:
+    command = peer.command_line(8123, CACHE, "redis://engine")
+    assert "8123" in command
+    assert "redis://engine" in command
+    assert all(Path(part).is_file() for part in command if part.startswith(str(HERE)))
+
+
 def test_peers_that_share_an_environment_need_the_same() -> None:
     needed: dict[str, list[str]] = {}
-    for peer in PEERS:
+    for peer in PEERS + SHARING:
         assert needed.setdefault(peer.environment, peer.pip + peer.npm) == peer.pip + peer.npm
 
 
