@@ -84,7 +84,7 @@ class CatchUp:
 
     async def _step(self, heard: Heard) -> bool:
         """Read one page and deliver it; says whether nothing more is missing."""
-        since = heard.position
+        since, held = heard.position, heard.held
         found = await self._pages.find(heard.room, PAGE, None if since is None else since.offset)
         if not self._is_heard(heard):
             return True
@@ -103,6 +103,7 @@ class CatchUp:
             self._deliver(heard, found)
             if found.entries and found.entries[-1].offset < found.last.offset:
                 return False
+        heard.forget_foreign(held, found.last)
         done = heard.release()
         heard.settled.set()
         return done

@@ -112,14 +112,30 @@ class Heard:
         """Go on from another place, without what came before."""
         self.position, self.stamp = position, stamp
 
+    @property
+    def held(self) -> int:
+        """How many messages wait for what came before them."""
+        return len(self._held)
+
+    def forget_foreign(self, held: int, last: Position) -> None:
+        """Drop what does not belong to the room as it is: it would be waited for, for ever.
+
+        Args:
+            held: How many messages were held before the engine said what was the ``last``.
+        """
+        early, late = self._held[:held], self._held[held:]
+        for arrived in early:
+            if _is_beyond(arrived.position, last):
+                self._note(self.room, BadMessage("malformed"))
+        self._held = [each for each in early if _belongs(each, last)] + late
+
     def release(self) -> bool:
         """Deliver what was held, and say whether nothing is missing any more."""
         held, self._held = self._held, []
         full = len(held) == HELD
         self.behind = False
         for arrived in held:
-            if arrived.publication is not None and not self._foreign(arrived):
-                self.take(arrived)
+            self.take(arrived)
         if full:
             self._fall_behind()
         return not self.behind
@@ -129,11 +145,19 @@ class Heard:
         offsets = (held.position.offset for held in self._held if held.position.epoch == epoch)
         return next(offsets, None)
 
-    def _foreign(self, arrived: Arrived) -> bool:
-        """Whether a held message is of a life of the room that is over."""
-        return self.position is not None and arrived.position.epoch != self.position.epoch
-
     def _fall_behind(self) -> None:
         if not self.behind:
             self.behind = True
             self._wake(self)
+
+
+def _belongs(arrived: Arrived, last: Position) -> bool:
+    """Whether a message is of the life of a room whose ``last`` position that is."""
+    position = arrived.position
+    same = position.epoch == last.epoch and not _is_beyond(position, last)
+    return same and arrived.publication is not None
+
+
+def _is_beyond(position: Position, last: Position) -> bool:
+    """Whether a position of the same epoch has not been reached yet."""
+    return position.epoch == last.epoch and position.offset > last.offset

@@ -16,6 +16,7 @@ import trustme
 from msgspec import Raw
 
 from rooms.brokers.redis import RedisBroker
+from rooms.brokers.redis_rooms import HELD
 from rooms.brokers.redis_url import parse_redis_url
 from rooms.core.history import NOTHING, Retention
 from rooms.errors import ConfigError, Unavailable
@@ -278,6 +279,35 @@ async def test_foreign_messages_are_counted_and_ignored(valkey: Valkey) -> None:
         assert node.events("a") == ["1"]
         assert node.broker.counts["oversized"] == 1
         assert node.broker.counts["malformed"] == 6
+
+
+async def test_a_foreign_message_ahead_of_all_others_is_not_waited_for(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        epoch = (await node.subscribe("a")).epoch
+        channel = f"{node.broker.engine.url.options.prefix}:{{a}}:c"
+        valkey.command("PUBLISH", channel, f'{epoch} 99 1\n[1,"a","junk",1]')
+        await node.publish("a", "1")
+        await node.wait_for("a", "1")
+        assert (node.events("a"), node.lost) == (["1"], [])
+        assert node.broker.counts["malformed"] == 1
+
+
+async def test_more_may_come_while_a_room_catches_up_than_is_held(valkey: Valkey) -> None:
+    events = [str(number) for number in range(HELD + 50)]
+    async with Node(url_of(valkey)).opened(Retention(len(events), 60)) as node:
+        await node.subscribe("a")
+        prefix = node.broker.engine.url.options.prefix
+        valkey.command("HSET", f"{prefix}:{{a}}:n", "n", "1")  # the first is never heard
+        async with trio.open_nursery() as nursery:
+            for event in events:
+                nursery.start_soon(node.publish, "a", event)
+        with trio.fail_after(SECONDS):
+            while len(node.events("a")) < len(events):
+                await trio.lowlevel.checkpoint()
+        assert sorted(node.events("a"), key=int) == events
+        assert node.lost[0][1].offset == 1
+        await node.publish("a", "after")
+        await node.wait_for("a", "after")
 
 
 async def test_a_newer_nodes_messages_are_skipped_as_lost(valkey: Valkey) -> None:

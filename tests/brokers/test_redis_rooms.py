@@ -87,6 +87,27 @@ def test_only_so_many_are_held() -> None:
     assert listener.delivered == list(range(2, HELD + 2))
 
 
+def test_a_position_that_nobody_has_reached_is_foreign_and_not_waited_for() -> None:
+    listener = Listener(Position("e", 0))
+    listener.say(99)
+    held = listener.heard.held
+    listener.say(1)  # after the engine said that 0 was the last
+    listener.heard.forget_foreign(held, Position("e", 0))
+    assert listener.heard.release()
+    assert (listener.delivered, listener.bad) == ([1], ["malformed"])
+
+
+def test_an_epoch_that_began_while_the_old_one_was_read_is_not_forgotten() -> None:
+    listener = Listener(Position("e", 0))
+    listener.say(2)
+    listener.heard.move(Position("e", 2), b"")
+    held = listener.heard.held
+    listener.say(1, epoch="f")
+    listener.heard.forget_foreign(held, Position("e", 2))
+    assert not listener.heard.release()
+    assert (listener.delivered, listener.heard.held) == ([], 1)
+
+
 def test_a_message_keeps_what_was_published() -> None:
     sender, payload = Origin("c7", "ana"), Raw(b'{"n": 1.50, "t": "\xc5\xbe"}')
     read = decode(b"e 3 17\n" + encode("a/\u017e", "said", payload, sender)).publication
