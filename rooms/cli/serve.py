@@ -14,6 +14,7 @@ import msgspec
 
 from rooms.config import ENVIRONMENT_PREFIX, FILE_NAME, SECRETS, Loaded, Settings, load
 from rooms.errors import ConfigError
+from rooms.protocol.urls import hide_password
 from rooms.server.admin_settings import has_admin_tokens
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def setting_options(command: F, names: Collection[str] = Settings.__struct_field
         switch: dict[str, Any] = {"metavar": "VALUE"}
         if field.type is bool:
             option, switch, shown = f"--{name}/--no-{name}", {"default": None}, ""
+        if field.name == "broker":
+            switch["callback"] = _without_password
         command = click.option(option, help=HELP[field.name] + shown, **switch)(command)
     return command
 
@@ -151,13 +154,26 @@ def _no_option(option: str) -> Callable[[F], F]:
 
     def complain(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
         if value is not None:
-            variable = ENVIRONMENT_PREFIX + option[2:].replace("-", "_").upper()
-            raise click.UsageError(
-                f"Everybody on this machine can read a command line, so {option} is not taken: "
-                f"use {option}-file, {variable} or {FILE_NAME}."
-            )
+            raise _exposed(option, "is")
 
     return click.option(option, hidden=True, expose_value=False, callback=complain)
+
+
+def _without_password(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> str | None:
+    """Take a broker's URL, but for one that is a secret."""
+    if value is not None and hide_password(value) != value:
+        raise _exposed("--broker", "with a password is")
+    return value
+
+
+def _exposed(option: str, what: str) -> click.UsageError:
+    variable = ENVIRONMENT_PREFIX + option[2:].replace("-", "_").upper()
+    return click.UsageError(
+        f"Everybody on this machine can read a command line, so {option} {what} not taken: "
+        f"use {option}-file, {variable} or {FILE_NAME}."
+    )
 
 
 @click.command()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-_PASSWORD = re.compile(r"(?<=://)([^:@/]*):.*@")
+_LOGIN = re.compile(r"(?<=://)(?:([^:@/]*:).*|[^:@/]+)@")
 
 
 def hide_password(url: str) -> str:
-    """Return ``url`` with dots for its password."""
-    return _PASSWORD.sub(r"\1:…@", url)
+    """Return ``url`` with dots for its password, which may stand there without a user."""
+    return _LOGIN.sub(lambda login: f"{login[1] or ''}…@", url)

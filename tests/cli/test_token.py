@@ -141,3 +141,12 @@ def test_a_secret_is_not_taken_from_a_command_line(name: str, command: str) -> N
     assert f"use {option}-file, ROOMS_{name.upper()} or rooms.toml" in result.stderr
     assert "hush" not in result.output
     assert f"{option} " not in CliRunner().invoke(main, [command, "--help"]).output
+
+
+@pytest.mark.parametrize("url", ["redis://u:hush@127.0.0.1:1/0", "redis://hush@127.0.0.1:1"])
+@pytest.mark.parametrize("command", ["serve", "config"])
+def test_a_brokers_password_is_not_taken_from_a_command_line(url: str, command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--broker", url])
+    assert result.exit_code == 2
+    assert "use --broker-file, ROOMS_BROKER or rooms.toml" in result.stderr
+    assert "hush" not in result.output
