@@ -219,7 +219,7 @@ class Door:
             self._check_signed_in(identity, visit.remote)
             return RawRequest(link, head, *found, extra, handshake, identity)
         assert chosen is not None
-        voice = _open_voice(chosen)
+        voice = _open_voice(chosen, head.query)
         settings = self._node.settings
         answer = accept_answer(head, chosen.subprotocol)
         handshake, identity = await self._identify(head, visit, certificate)
@@ -286,14 +286,14 @@ class Door:
         return site_of(head.headers, tls=tls, forwarded=header)
 
 
-def _open_voice(chosen: Chosen) -> Voice:
-    """Return what the dialect makes of a connection to that path.
+def _open_voice(chosen: Chosen, query: str) -> Voice:
+    """Return what the dialect makes of a connection to that path, with that query.
 
     Raises:
         BadHead: There can be no such connection.
     """
     try:
-        return chosen.open()
+        return chosen.open(query)
     except RequestError as error:
         raise BadHead(HTTPStatus.BAD_REQUEST) from error
 

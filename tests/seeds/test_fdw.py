@@ -48,6 +48,22 @@ async def test_a_topic_may_have_one_level_and_comes_once_whatever_names_it(
         assert [await hear_json(ana), await hear_json(ana)] == [{"n": 1}, {"n": 2}]
 
 
+async def test_the_first_topic_may_be_in_the_query(autojump_clock: MockClock) -> None:
+    async with in_memory(fdw_app()) as server:
+        room = await connect(server, "/fdw/room?topic=news/1&conn_id=other")
+        wild = await connect(server, "/fdw/wild?topic=news/%23")
+        none = await connect(server, "/fdw/none?topic=a%23")
+        await wait_all_tasks_blocked()
+        assert {client.name for client in server.node.app.clients.values()} == {
+            "room",
+            "wild",
+            "none",
+        }
+        assert list(await hear_json(none)) == ["error"]
+        await say(none, {"type": "send", "topic": "news/1", "msg": "x"})
+        assert [await hear_json(client) for client in (room, wild)] == [{"msg": "x"}] * 2
+
+
 async def test_no_message_leaves_a_task_behind(autojump_clock: MockClock) -> None:
     async with in_memory(fdw_app(), Settings(rate_messages=0)) as server:
         clients = [await connect(server, f"/fdw/{name}") for name in ("ana", "ben")]

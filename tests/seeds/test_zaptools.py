@@ -95,7 +95,8 @@ async def test_a_goodbye_has_a_code_and_a_reason(autojump_clock: MockClock) -> N
 async def test_rooms_are_left_alone_by_each_other(autojump_clock: MockClock) -> None:
     app = zaptools_app(relay=True)
     async with in_memory(app) as server:
-        clients = [await connect(server, f"/zaptools/{room}") for room in "ab"]
+        paths = ("/zaptools/a", "/zaptools?room=b")
+        clients = [await connect(server, path) for path in paths]
         await wait_all_tasks_blocked()
         assert [app.room(room).count for room in "ab"] == [1, 1]
         await app.room("a").publish("said", "to a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from rooms.errors import ConfigError
 from rooms.protocol.dialects.base import Dialect, Voice
@@ -32,13 +33,18 @@ class Chosen(NamedTuple):
     subprotocol: str | None
     parameters: Mapping[str, str]
 
-    def open(self) -> Voice:
+    def open(self, query: str = "") -> Voice:
         """Return what the dialect makes of the connection.
+
+        Args:
+            query: Of the request, as it came; what it says of a parameter of the path is ignored.
 
         Raises:
             RequestError: There can be no such connection.
         """
-        return self.dialect.open(self.parameters)
+        if not query:
+            return self.dialect.open(self.parameters)
+        return self.dialect.open({**dict(parse_qsl(query)), **self.parameters})
 
 
 class Dialects:

@@ -60,7 +60,8 @@ class Dialect(ABC):
         """Return what is particular to a new connection.
 
         Args:
-            parameters: What the path's pattern names, percent-decoded.
+            parameters: What the path's pattern names and, under other names, what the query
+                says, percent-decoded.
 
         Raises:
             RequestError: There can be no such connection; it is refused with 400 Bad Request.

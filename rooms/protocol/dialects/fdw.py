@@ -22,7 +22,7 @@ from rooms.protocol.commands import (
 )
 from rooms.protocol.dialects.base import Decoded, Dialect, Voice
 from rooms.protocol.dialects.values import UNREADABLE, encode_json, read_json
-from rooms.protocol.foreign import ForeignEvent, Tell
+from rooms.protocol.foreign import ForeignEvent, Said, Tell
 from rooms.protocol.frames import server_frame
 from rooms.protocol.names import check_event, check_name
 from rooms.protocol.topics import ONE_LEVEL, REST
@@ -49,7 +49,8 @@ class Fdw(Dialect):
     """``type`` says what to do with all else in an object, which arrives as it is.
 
     A topic without wildcards is a room, and to subscribe is to be in it; one with wildcards is a
-    filter.  What is sent to a topic need not come from a subscriber.
+    filter.  The first may be in the query, as ``?topic=…``.  What is sent to a topic need not come
+    from a subscriber.
     """
 
     name = "fdw"
@@ -58,7 +59,10 @@ class Fdw(Dialect):
 
     def open(self, parameters: Mapping[str, str]) -> Voice:
         name = check_name(parameters["conn_id"])
-        return Voice(self.decode, name, (Join(room=EVERYBODY),))
+        first: tuple[Said, ...] = (Join(room=EVERYBODY),)
+        if topic := parameters.get("topic"):
+            first += (_subscription(topic),)
+        return Voice(self.decode, name, first)
 
     def decode(self, payload: bytes, binary: bool) -> Decoded:
         if binary:
@@ -82,7 +86,10 @@ class Fdw(Dialect):
 
 
 def _subscribe(topic: Raw | None, receivers: Raw | None, data: Fields) -> Decoded:
-    name = _topic(topic)
+    return _subscription(_topic(topic))
+
+
+def _subscription(name: str) -> Said:
     return Subscribe(filter=name) if _is_filter(name) else Join(room=name)
 
 

@@ -70,6 +70,7 @@ def test_a_path_can_name_what_is_particular_to_a_connection() -> None:
     chosen = Dialects([Named("/mute/{who}")]).choose("/mute/ana", ())
     assert chosen is not None
     assert chosen.open().name == "ana"
+    assert chosen.open("who=ben&x=%2F").name == "ana"
 
 
 def test_a_path_without_parameters_outweighs_one_with() -> None:
