@@ -120,6 +120,8 @@ class RawConnection:
             check_header(name, value)
         if subprotocol is not None and subprotocol not in self.handshake.subprotocols:
             raise ValueError(f"the client does not offer the subprotocol {subprotocol!r}")
+        if self.node.gate is not None and self.identity is not None:
+            self.node.gate.check(self.identity)  # it may have ended while the handler thought
         with contextlib.suppress(trio.BrokenResourceError):  # who reads from it will see
             await request.link.send_all(accept_answer(request.head, subprotocol, headers))
         self._request, self.subprotocol = None, subprotocol
@@ -189,11 +191,11 @@ class RawConnection:
 
     async def run(self, route: Route, parameters: dict[str, str]) -> None:
         """Run the handler to its end, whatever that is."""
-        if route.accept:
-            offered = self.handshake.subprotocols
-            chosen = (name for name in offered if name in route.subprotocols)
-            await self.accept(next(chosen, None), ())
         try:
+            if route.accept:
+                offered = self.handshake.subprotocols
+                chosen = (name for name in offered if name in route.subprotocols)
+                await self.accept(next(chosen, None), ())
             with self._scope:
                 await route.handler(WebSocket(self, parameters))
                 self._outcome = None

@@ -118,6 +118,7 @@ class WebSocket:
         Raises:
             RuntimeError: It has been accepted or rejected.
             ValueError: The client does not offer that subprotocol, or a header is none.
+            Refused: The client's sign-in has ended meanwhile, which it is told if nobody minds.
         """
         await self.connection.accept(subprotocol, headers)
 

@@ -593,6 +593,24 @@ async def test_a_connection_ends_with_what_its_user_proved(autojump_clock: MockC
         assert trio.current_time() - before == pytest.approx(60, abs=3)
 
 
+async def test_a_sign_in_that_ends_before_it_is_accepted_opens_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = members_only()
+
+    @app.websocket("/late", accept=False)
+    async def think_for_long(ws: WebSocket) -> None:
+        later = time.time() + 61
+        monkeypatch.setattr(time, "time", lambda: later)
+        await ws.accept()
+
+    async with in_memory(app, QUICK) as server:
+        headers = f"Authorization: Bearer ana {time.time() + 60}\r\n"
+        with pytest.raises(RefusedByServer) as caught:
+            await TestClient(server.open_stream()).handshake("/late", headers)
+        assert caught.value.status == 401
+
+
 # By hand.
 
 
