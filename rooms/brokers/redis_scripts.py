@@ -1,7 +1,8 @@
 """What the engine does at one go, in Lua.
 
 Every script gets a room's count (a hash: ``e`` the epoch, ``n`` the last offset, ``w`` the epoch
-before) and its stream, whose ids are the offsets.  A count that is not there begins a new epoch.
+with which it began, if that is over) and its stream, whose ids are the offsets.  A count that is
+not there begins a new epoch.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ def make_script(text: str) -> Script:
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-# KEYS: count, stream.  Sets `epoch`, `last`, `was` and `now`, in milliseconds.
+# KEYS: count, stream.  Sets `epoch`, `last`, `origin` and `now`, in milliseconds.
 _COUNT = """
 local count = redis.call('HMGET', KEYS[1], 'e', 'n', 'w')
-local epoch, last, was = count[1], tonumber(count[2]), count[3]
+local epoch, last, origin = count[1], tonumber(count[2]), count[3]
 if not epoch or not last then
-  epoch, last, was = ARGV[1], 0, false
+  epoch, last, origin = ARGV[1], 0, false
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[1], 'e', epoch, 'n', 0)
 end
+origin = origin or epoch
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local time = redis.call('TIME')
 time[1] = time[1] + ARGV[3]
@@ -48,10 +50,9 @@ PUBLISH = make_script(
 if KEYS[3] then
   local known = redis.call('GET', KEYS[3])
   if known then
-    local known_epoch, offset = string.match(known, '^(%S+) (%d+)$')
-    if known_epoch == epoch or (was and known_epoch == was) then
-      return {epoch, tonumber(offset)}
-    end
+    local known_origin, offset = string.match(known, '^(%S+) (%d+)$')
+    offset = tonumber(offset)
+    if known_origin == origin and offset <= last then return {epoch, offset} end
   end
 end
 local offset = redis.call('HINCRBY', KEYS[1], 'n', 1)
@@ -61,7 +62,7 @@ if tonumber(ARGV[4]) > 0 then
   redis.call('PEXPIRE', KEYS[2], ARGV[5])
 end
 if KEYS[3] then
-  redis.call('SET', KEYS[3], epoch .. ' ' .. offset, 'PX', ARGV[10])
+  redis.call('SET', KEYS[3], origin .. ' ' .. offset, 'PX', ARGV[10])
 end
 local message = epoch .. ' ' .. offset .. ' ' .. stamp .. '\\n' .. ARGV[9]
 redis.call(ARGV[6], ARGV[7], message)
@@ -116,7 +117,8 @@ RENEW = make_script(
     """
 local epoch = redis.call('HGET', KEYS[1], 'e')
 if epoch == ARGV[1] then
-  redis.call('HSET', KEYS[1], 'e', ARGV[2], 'w', epoch)
+  redis.call('HSETNX', KEYS[1], 'w', epoch)
+  redis.call('HSET', KEYS[1], 'e', ARGV[2])
   redis.call(ARGV[3], ARGV[4], ARGV[2] .. ' 0 0\\n')
 end
 return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import ssl
 from collections.abc import AsyncIterator
@@ -16,7 +17,9 @@ import trustme
 from msgspec import Raw
 
 from rooms.brokers.redis import RedisBroker
+from rooms.brokers.redis_calls import Call
 from rooms.brokers.redis_rooms import HELD
+from rooms.brokers.redis_scripts import RENEW
 from rooms.brokers.redis_url import parse_redis_url
 from rooms.core.history import NOTHING, Retention
 from rooms.errors import ConfigError, Unavailable
@@ -256,6 +259,17 @@ async def test_a_count_that_went_back_begins_a_new_epoch(valkey: Valkey) -> None
             for line in list(proxy.lines.values()):
                 line.cut()
             assert (await far.until_lost()).epoch != last.epoch
+
+
+async def test_a_key_holds_however_often_the_epoch_changed(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        first = await node.publish("a", "once", key="k")
+        engine = node.broker.engine
+        count, channel = engine.names.room("n", "a"), engine.names.room("c", "a")
+        epochs = [first.epoch, "second", "third"]
+        for old, new in itertools.pairwise(epochs):
+            await engine.call(Call(RENEW, [count], [old, new, "PUBLISH", channel]))
+            assert await node.publish("a", "once", key="k") == Position(new, first.offset)
 
 
 async def test_the_scripts_may_be_forgotten(valkey: Valkey) -> None:
