@@ -31,6 +31,9 @@ BATCH = 500
 WAITING = 10_000
 """The most calls that wait for the engine; who comes then waits outside."""
 
+SAY_SECONDS = 10.0
+"""How often at most it is said that the engine refuses something."""
+
 ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadingError)
 """Says a server that is not, or not yet, the right one; nothing was done."""
 
@@ -99,6 +102,8 @@ class Calls:
         self._counts = counts
         self._send, self._receive = trio.open_memory_channel[Call](WAITING)
         self._first: deque[Call] = deque()  # those that are to be tried again
+        self._refused = 0  # and not said yet
+        self._said = -SAY_SECONDS
 
     async def put(self, call: Call) -> None:
         """Have ``call`` done, waiting while too many are waiting."""
@@ -182,11 +187,25 @@ class Calls:
             if isinstance(result, ELSEWHERE) or _unknown(result):
                 again.append(call)
             elif isinstance(result, Exception):
-                log.error("the engine refused a script", key=call.keys[0], error=str(result))
+                self._note_refusal(call, result)
                 call.fail("The broker refuses that for the moment; its operator finds why in logs.")
             else:
                 call.succeed(result)
         return again
+
+    def _note_refusal(self, call: Call, error: Exception) -> None:
+        """Say so, but not as often as it happens: a full engine refuses whatever comes."""
+        self._refused += 1
+        now = trio.current_time()
+        if now - self._said < SAY_SECONDS:
+            return
+        log.error(
+            "the engine refused a script",
+            key=call.keys[0],
+            error=str(error),
+            refused=self._refused,
+        )
+        self._refused, self._said = 0, now
 
     def _interrupted(self, batch: list[Call]) -> None:
         """Keep what may be done twice; nobody knows of the rest whether it was done."""

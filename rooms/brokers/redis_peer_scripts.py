@@ -6,7 +6,9 @@ from rooms.brokers.redis_scripts import make_script
 
 # KEYS: when each node renewed its lease (a sorted set), what it tells of itself (a hash).
 # ARGV: the node, what it tells, a lease's length, milliseconds to add to the time, the keys' life.
+# On an engine that is full, too: nodes would lose each other.
 _LEASES = """
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4]
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[3])) do

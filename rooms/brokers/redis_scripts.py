@@ -23,17 +23,20 @@ def make_script(text: str) -> Script:
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+# An engine that is full refuses a script at its first write if that needs memory, and no later one:
+# so what grows is written first, and what is to be done on a full engine begins with another write.
+
 # KEYS: count, stream.  Sets `epoch`, `last`, `origin` and `now`, in milliseconds.
 _COUNT = """
 local count = redis.call('HMGET', KEYS[1], 'e', 'n', 'w')
 local epoch, last, origin = count[1], tonumber(count[2]), count[3]
 if not epoch or not last then
   epoch, last, origin = ARGV[1], 0, false
-  redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('HSET', KEYS[1], 'e', epoch, 'n', 0)
+  redis.call('HDEL', KEYS[1], 'w')
+  redis.call('DEL', KEYS[2])
 end
 origin = origin or epoch
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local time = redis.call('TIME')
 time[1] = time[1] + ARGV[3]
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -56,6 +59,7 @@ if KEYS[3] then
   end
 end
 local offset = redis.call('HINCRBY', KEYS[1], 'n', 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local stamp = time[1] .. string.format('%06d', time[2])
 if tonumber(ARGV[4]) > 0 then
   redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], offset .. '-0', 't', stamp, 'm', ARGV[9])
@@ -79,6 +83,7 @@ return {epoch, offset}
 PAGE = make_script(
     _COUNT
     + """
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local keep, since, before = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local limit, first = tonumber(ARGV[8]), last + 1
 local function stamp(offset)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 import trio.testing
 import trustme
@@ -346,6 +347,27 @@ async def test_a_key_of_another_kind_fails_its_room_only(valkey: Valkey) -> None
         await node.subscribe("a")
         await node.publish("a", "1")
         await node.wait_for("a", "1")
+
+
+async def test_a_full_engine_takes_no_publication_but_keeps_what_it_has(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        await node.publish("a", "1")
+        peers = node.broker.peers
+        with structlog.testing.capture_logs() as logs:
+            async with peers.open("n1", lambda data: None, lambda: None):
+                await peers.join(b"{}")
+                valkey.command("CONFIG", "SET", "maxmemory", "1")
+                try:
+                    for room in ("a", "a", "new"):
+                        with pytest.raises(Unavailable):
+                            await node.publish(room, "2")
+                    assert [p.event for p in (await node.history("a")).publications] == ["1"]
+                    assert await peers.renew(b"{}") is not None
+                finally:
+                    valkey.command("CONFIG", "SET", "maxmemory", "0")
+        assert (await node.publish("a", "2")).offset == 2
+        refusals = [each for each in logs if each["event"] == "the engine refused a script"]
+        assert [each["refused"] for each in refusals] == [1]  # not as often as it happened
 
 
 async def test_a_burst_is_carried_by_few_pipelines_in_order(valkey: Valkey) -> None:
