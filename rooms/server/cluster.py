@@ -305,6 +305,9 @@ class Cluster:
             return encode(self.id, Answer(ask.id, Raw(msgspec.json.encode(content))))
         except (RoomsError, ValueError) as error:
             return encode(self.id, Answer(ask.id, problem=str(error)))
+        except (TypeError, OverflowError, RecursionError) as error:  # an application's own data
+            log.warning("an answer to another node is no JSON", error=str(error))
+            return encode(self.id, Answer(ask.id, problem="it cannot be said in JSON"))
 
 
 HEARD: dict[type[Message], Callable[[Cluster, str, Any], None]] = {

@@ -102,3 +102,15 @@ async def test_a_logout_overtakes_a_ticket_that_another_node_is_asked_for(
         gate.elsewhere = overtaken
         with pytest.raises(Refused, match="401"):
             await second.server.connect(path=f"/ws?ticket={ticket}")
+
+
+async def test_claims_that_json_cannot_hold_are_good_on_their_own_node_only(
+    autojump_clock: object,
+) -> None:
+    async with opened(2, Board(), guarded) as (first, second):
+        identity = Identity(user=User("ben", "Ben"), claims={"own": object()})
+        tickets = [gate_of(first).tickets.issue(identity, 30, time.time()) for _ in range(2)]
+        with pytest.raises(Refused, match="401"):
+            await second.server.connect(path=f"/ws?ticket={tickets[0]}")
+        await first.server.connect(path=f"/ws?ticket={tickets[1]}")
+        await second.server.connect(path=f"/ws?ticket={ticket_of(first)}")
