@@ -15,6 +15,7 @@ from rooms.protocol.foreign import ForeignEvent
 from rooms.protocol.names import check_event, check_room
 from rooms.server import membership
 from rooms.server.context import Context
+from rooms.server.exits import without_exit
 from rooms.server.guard import Guard, publish_access
 from rooms.server.handlers import Handler
 from rooms.server.rooms import RoomHandle
@@ -200,4 +201,7 @@ def _answer(session: Session, command: SendEvent, answer: Any) -> None:
 
 async def _wait_for(result: Any) -> Any:
     """Return what a handler returned, plain or asynchronous."""
-    return await result if isinstance(result, Awaitable) else result
+    if not isinstance(result, Awaitable):
+        return result
+    with without_exit():
+        return await result

@@ -14,6 +14,7 @@ from rooms.protocol.credentials import find_token, parse_cookies, split_ticket
 from rooms.protocol.http import RequestHead
 from rooms.protocol.names import check_user
 from rooms.server.auth import Anonymous, Authenticator, Credentials
+from rooms.server.exits import without_exit
 from rooms.server.revocations import Revocations
 from rooms.server.tickets import Tickets
 from rooms.transports.base import Handshake
@@ -136,7 +137,8 @@ class Gate:
     async def _ask(self, credentials: Credentials) -> Identity | None:
         try:
             for each in self.authenticators:
-                identity = await each.authenticate(credentials)
+                with without_exit():
+                    identity = await each.authenticate(credentials)
                 if identity is not None:
                     return _checked(identity)
         except Refused:

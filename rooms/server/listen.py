@@ -167,7 +167,7 @@ class Listener:
                     await self._door.serve_tls(connection, self.tls, visit)
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
             log.debug("connection lost", remote=visit.remote, error=repr(group.exceptions[0]))
-        except* Exception as group:
+        except* (Exception, SystemExit) as group:  # no view of a page ends the server, either
             log.error("connection failed", remote=visit.remote, exc_info=group)
         finally:
             self._door.admission.leave(visit)

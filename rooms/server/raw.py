@@ -24,6 +24,7 @@ from rooms.errors import (
 from rooms.protocol.commands import Origin
 from rooms.protocol.handshake import accept_answer
 from rooms.protocol.http import BadHead, RequestHead, check_header, response
+from rooms.server.exits import without_exit
 from rooms.server.node import Node
 from rooms.server.pace import Throttle
 from rooms.server.routes import Route
@@ -34,6 +35,12 @@ from rooms.transports.endpoint import Endpoint
 
 REJECTION_SECONDS = 1.0
 """How long a client gets to read why it was rejected."""
+
+HANDSHAKE = frozenset(
+    {"connection", "upgrade", "content-length", "transfer-encoding", "sec-websocket-accept"}
+    | {"sec-websocket-protocol", "sec-websocket-extensions"}
+)
+"""Headers of the answer that the server says itself."""
 
 FIRST_FREE_CODE = 3000
 """The first close code that a peer may give any meaning to (RFC 6455, section 7.4.2)."""
@@ -118,6 +125,8 @@ class RawConnection:
         request, headers = self._unanswered(), list(headers)
         for name, value in headers:
             check_header(name, value)
+            if name.lower() in HANDSHAKE:
+                raise ValueError(f"the header {name} is the handshake's own")
         if subprotocol is not None and subprotocol not in self.handshake.subprotocols:
             raise ValueError(f"the client does not offer the subprotocol {subprotocol!r}")
         if self.node.gate is not None and self.identity is not None:
@@ -136,6 +145,8 @@ class RawConnection:
 
     async def reject(self, status: int, body: str | None) -> None:
         """Answer by a status; see `WebSocket.reject`."""
+        if HTTPStatus(status) < HTTPStatus.OK:  # 101 would be yes (RFC 6455, section 4.1)
+            raise ValueError(f"{status} is no answer that a request ends with")
         refusal = BadHead(HTTPStatus(status), "rejected")
         await self._answer(refusal, response(refusal, body))
 
@@ -197,7 +208,8 @@ class RawConnection:
                 chosen = (name for name in offered if name in route.subprotocols)
                 await self.accept(next(chosen, None), ())
             with self._scope:
-                await route.handler(WebSocket(self, parameters))
+                with without_exit():
+                    await route.handler(WebSocket(self, parameters))
                 self._outcome = None
         except (Exception, SystemExit) as error:
             self._outcome = self._judge(error)

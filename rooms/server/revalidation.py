@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from rooms.errors import NotSignedIn, Refused
+from rooms.server.exits import without_exit
 
 if TYPE_CHECKING:
     from rooms.server.client import Client
@@ -83,7 +84,8 @@ class Revalidator:
         try:
             answer = self._function(session.client)
             if isinstance(answer, Awaitable):
-                answer = await answer
+                with without_exit():
+                    answer = await answer
         except Refused as refused:
             answer, reason = False, refused.reason
         except (Exception, SystemExit) as error:

@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from rooms.errors import Disconnect
+from rooms.server.exits import without_exit
 
 if TYPE_CHECKING:
     from rooms.server.session import Session
@@ -23,7 +24,8 @@ async def run_task(
     with trio.CancelScope() as scope:
         session.tasks[scope] = None
         try:
-            await function(*args)
+            with without_exit():
+                await function(*args)
         except Disconnect as error:
             session.end(error)
         except (Exception, SystemExit) as error:

@@ -117,7 +117,8 @@ class WebSocket:
 
         Raises:
             RuntimeError: It has been accepted or rejected.
-            ValueError: The client does not offer that subprotocol, or a header is none.
+            ValueError: The client does not offer that subprotocol, or a header is none or one of
+                the handshake's own.
             Refused: The client's sign-in has ended meanwhile, which it is told if nobody minds.
         """
         await self.connection.accept(subprotocol, headers)
@@ -130,7 +131,7 @@ class WebSocket:
 
         Raises:
             RuntimeError: It has been accepted or rejected.
-            ValueError: There is no such status.
+            ValueError: There is no such status, or it is an interim one such as 101.
         """
         await self.connection.reject(status, body)
 

@@ -202,7 +202,9 @@ class Endpoint:
         self._collected.append(part)
         self._collected_bytes += part.size
         if self._collected_bytes > limit:
+            self._collected, self._collected_bytes = [], 0
             self.end(MessageTooBig())
+            self.check_open()  # raises
         elif len(self._collected) > READ_AHEAD_PARTS:  # tiny fragments weigh more than they hold
             joined = Part(_joined(self._collected), part.last, self._collected_bytes)
             self._collected = [joined]
@@ -237,12 +239,13 @@ class Endpoint:
 
         Raises:
             Disconnect: The connection has ended, and why.
+            TypeError: It is neither text nor bytes.
         """
         async with self._sending:
             if isinstance(data, str):
                 await self.write(data.encode(), TEXT)
             else:
-                await self.write(bytes(data), BINARY)
+                await self.write(bytes(memoryview(data)), BINARY)  # `bytes` takes numbers, too
 
     async def write(self, payload: bytes, opcode: int, *, fin: bool = True) -> None:
         """Send data in as many frames as it takes; only for who has the `turn`."""

@@ -257,13 +257,18 @@ async def test_a_failing_handler_is_answered_and_the_connection_lives() -> None:
     async def leave(ctx: Ctx) -> None:
         raise SystemExit(3)
 
+    @app.on("exit_in_a_nursery")
+    async def leave_nursery(ctx: Ctx) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(leave, ctx)
+
     @app.on("unsayable")
     async def unsayable(ctx: Ctx) -> object:
         return object()
 
     async with in_memory(app) as server:
         client = await server.connect()
-        for event in ("fail", "fail_now", "exit", "unsayable"):
+        for event in ("fail", "fail_now", "exit", "exit_in_a_nursery", "unsayable"):
             error = await client.event(event)
             assert error["code"] == "internal"
             assert "secret" not in error["message"]

@@ -119,11 +119,14 @@ async def test_a_connection_neither_blocks_nor_hoards_small_writes() -> None:
     assert remote.startswith("127.0.0.1:")
 
 
-async def test_what_one_connection_raises_is_logged_and_reaches_no_other() -> None:
+@pytest.mark.parametrize("raised", [ValueError, SystemExit])  # a page's view may call exit()
+async def test_what_one_connection_raises_is_logged_and_reaches_no_other(
+    raised: type[BaseException],
+) -> None:
     async def fail_once(connection: socket.socket, visit: Visit) -> None:
         if not errors:
             errors.append(visit.remote)
-            raise ValueError(visit.remote)
+            raise raised(visit.remote)
         await greet(connection, visit)
 
     errors: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -131,6 +131,31 @@ async def test_a_message_over_the_limit_ends_the_connection() -> None:
         assert (await client.closing()).code == 1009
 
 
+async def test_a_handler_never_gets_a_message_over_the_limit() -> None:
+    got: list[str | bytes] = []
+
+    async def listen(ws: WebSocket) -> None:
+        got.append(await ws.receive())
+
+    async with endpoint(listen, message_bytes=10) as place:
+        client = await place.connect()
+        await client.send_raw(client_frame("0123456789a"))
+        assert (await client.closing()).code == 1009
+        await place.server.node.idle()
+    assert got == []
+
+
+async def test_a_number_is_no_message() -> None:
+    async def count(ws: WebSocket) -> None:
+        with pytest.raises(TypeError):
+            await ws.send(cast("bytes", 5))  # `bytes` would make five zeros of it
+        await ws.send(b"five")
+
+    async with endpoint(count) as place:
+        client = await place.connect()
+        assert await client.message() == b"five"
+
+
 async def test_the_limit_holds_for_tiny_fragments_too() -> None:
     async with endpoint(echo, message_bytes=200, rate_messages=0) as place:
         client = await place.connect()
@@ -163,9 +188,21 @@ async def test_a_handler_that_returns_says_goodbye() -> None:
         assert (closed.code, closed.reason) == (1000, "")
 
 
-async def test_a_handler_that_fails_says_so_and_is_logged() -> None:
-    async def broken(ws: WebSocket) -> None:
-        raise KeyError("secret")
+async def raise_key_error(ws: WebSocket) -> None:
+    raise KeyError("secret")
+
+
+async def exit_in_a_nursery(ws: WebSocket) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(exit_at_once)
+
+
+async def exit_at_once() -> None:
+    raise SystemExit("secret")
+
+
+@pytest.mark.parametrize("broken", [raise_key_error, exit_in_a_nursery])
+async def test_a_handler_that_fails_says_so_and_is_logged(broken: Handler) -> None:
 
     with capture_logs() as logs:
         async with endpoint(broken) as place:
@@ -667,6 +704,29 @@ async def test_an_endpoint_that_does_not_accept_answers(
         assert body in caught.value.answer
         await place.server.node.idle()
         assert place.server.node.counters.total("refusals") == 1
+
+
+@pytest.mark.parametrize("header", ["Sec-WebSocket-Accept", "content-length", "Upgrade"])
+async def test_the_headers_of_the_handshake_are_the_servers_own(header: str) -> None:
+    async def meddle(ws: WebSocket) -> None:
+        with pytest.raises(ValueError, match="own"):
+            await ws.accept(headers=[(header, "3")])
+
+    async with endpoint(meddle, accept=False) as place:
+        with pytest.raises(RefusedByServer) as caught:
+            await place.connect()
+        assert caught.value.status == 403
+
+
+async def test_a_rejection_cannot_be_a_yes() -> None:
+    async def confuse(ws: WebSocket) -> None:
+        with pytest.raises(ValueError, match="101"):
+            await ws.reject(101)
+
+    async with endpoint(confuse, accept=False) as place:
+        with pytest.raises(RefusedByServer) as caught:
+            await place.connect()
+        assert caught.value.status == 403
 
 
 # Registration.
