@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from rooms.errors import check_close_code
 from rooms.protocol.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT, server_frame
 
 Message = dict[str, Any]
@@ -67,8 +68,14 @@ def client_frames(message: Message) -> bytes:
 
 
 def client_close(code: int) -> bytes:
-    """Return the client's Close frame; 1005 says that it gave no code (RFC 6455, 7.4.1)."""
-    return masked(b"" if code == 1005 else code.to_bytes(2, "big"), CLOSE)
+    """Return the client's Close frame; 1005 says that it gave no code (RFC 6455, 7.4.1).
+
+    There was none (``b""``) if the code is one that no frame may hold: the server made it up.
+    """
+    try:
+        return masked(b"" if code == 1005 else check_close_code(code).to_bytes(2, "big"), CLOSE)
+    except ValueError:
+        return b""
 
 
 def masked(payload: bytes, opcode: int) -> bytes:
@@ -83,12 +90,13 @@ class Frames:
 
     def __init__(self) -> None:
         self._data = b""
+        self._at = 0  # where the data has not been looked at yet
         self._parts: list[bytes] = []
         self._opcode = CONTINUATION
 
     def take(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield what is complete, each with its opcode."""
-        self._data += data
+        self._data, self._at = self._data[self._at :] + data, 0
         while (frame := self._next()) is not None:
             first, payload = frame
             opcode = first & 0xF
@@ -103,17 +111,17 @@ class Frames:
 
     def _next(self) -> tuple[int, bytes] | None:
         """Take the first whole frame off the data, as its first byte and its payload."""
-        if len(self._data) < 2:
+        start = self._at
+        if len(self._data) < start + 2:
             return None
-        size, body = self._data[1], 2
+        first, size, body = self._data[start], self._data[start + 1], start + 2
         if size >= 126:
-            body = 4 if size == 126 else 10
-            size = int.from_bytes(self._data[2:body], "big")
+            body += 2 if size == 126 else 8
+            size = int.from_bytes(self._data[start + 2 : body], "big")
         if len(self._data) < body + size:
             return None
-        first, payload = self._data[0], self._data[body : body + size]
-        self._data = self._data[body + size :]
-        return first, payload
+        self._at = body + size
+        return first, self._data[body : self._at]
 
 
 def server_message(opcode: int, payload: bytes) -> Message | None:

@@ -62,17 +62,32 @@ class AsgiLink(Link):
         raise BlockingIOError
 
     async def send_all(self, data: bytes) -> None:
-        if self._over:
-            raise trio.BrokenResourceError("the connection has been closed")
         if not self._opened:
             await self._answer(data)
             return
+        self._check_open()
         for opcode, payload in self._frames.take(data):
             message = asgi.server_message(opcode, payload)
             self._say(asgi.answer_to(opcode, payload))
             if message is not None:
+                self._check_open()  # the client may have gone while the last was sent
                 self._over = message["type"] == "websocket.close"
-                await self._send(message)
+                await self._pass_on(message)
+
+    def _check_open(self) -> None:
+        if self._over:
+            raise trio.BrokenResourceError("the connection has been closed")
+
+    async def _pass_on(self, message: asgi.Message) -> None:
+        """Give a message to the server below, which may say by an `OSError` that nobody is there.
+
+        Raises:
+            trio.BrokenResourceError: It says so.
+        """
+        try:
+            await self._send(message)
+        except OSError as error:
+            raise trio.BrokenResourceError("the client has gone") from error
 
     async def receive_some(self) -> bytes:
         while not self._answers:
@@ -99,7 +114,7 @@ class AsgiLink(Link):
         elif message["type"] == "websocket.disconnect":
             code = message.get("code") or 1005
             self._over = True
-            self._answers += b"" if code == 1006 else asgi.client_close(code)
+            self._answers += asgi.client_close(code)
 
     def _say(self, answer: bytes) -> None:
         """Have the client say something, although its server is silent."""
@@ -115,17 +130,17 @@ class AsgiLink(Link):
         if answer.status == 101:
             headers = [(name, value) for name, value in answer.headers if name not in _UPGRADE]
             selected = dict(answer.headers).get(b"sec-websocket-protocol", b"").decode() or None
-            await self._send(
+            await self._pass_on(
                 {"type": "websocket.accept", "subprotocol": selected, "headers": headers}
             )
             return
         self._over = True
         if DENIAL not in (self._scope.get("extensions") or {}):
-            await self._send({"type": "websocket.close", "code": 1008})
+            await self._pass_on({"type": "websocket.close", "code": 1008})
             return
         start = {"type": f"{DENIAL}.start", "status": answer.status, "headers": answer.headers}
-        await self._send(start)
-        await self._send({"type": f"{DENIAL}.body", "body": answer.body})
+        await self._pass_on(start)
+        await self._pass_on({"type": f"{DENIAL}.body", "body": answer.body})
 
 
 _UPGRADE = (b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-protocol")
