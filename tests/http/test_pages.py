@@ -43,7 +43,16 @@ async def test_files_of_a_folder_are_served(public: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/.env", "/../secret.txt", "/%2e%2e/secret.txt", "/css", "/link.txt", "/no.html", "/css/%00"],
+    [
+        "/.env",
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/css",
+        "/link.txt",
+        "/no.html",
+        "/css/%00",
+        "/index.html/",
+    ],
 )
 async def test_nothing_else_is_served(public: Path, path: str) -> None:
     client = create_site(App(static=public), Settings()).test_client()
