@@ -15,7 +15,7 @@ from rooms.brokers.redis_connection import ask
 from rooms.brokers.redis_names import Names
 from rooms.brokers.redis_shard import Ear, Shard, Verb
 from rooms.brokers.redis_url import Address, RedisUrl
-from rooms.brokers.redis_wire import TROUBLE, Value
+from rooms.brokers.redis_wire import TROUBLE, Value, explain
 from rooms.errors import ConfigError, Unavailable
 
 SLOTS = 16384
@@ -126,12 +126,13 @@ class Engine:
                 try:
                     await self._place()
                 except TROUBLE as error:
-                    why = str(error) or type(error).__name__
+                    why = explain(error)
                     await trio.sleep(RETRY_SECONDS)
             for shard in list(self._shards.values()):
                 await shard.worked.wait()
             return None
-        return self.problem or why
+        broken = (shard.why for shard in self._shards.values() if shard.problem is not None)
+        return next(broken, why)
 
     # Where what is.
 

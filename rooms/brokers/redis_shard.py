@@ -16,7 +16,7 @@ from rooms.brokers.redis_calls import Call, Calls, Elsewhere
 from rooms.brokers.redis_connection import make_client, open_wire
 from rooms.brokers.redis_scripts import TELL
 from rooms.brokers.redis_url import Address, RedisUrl
-from rooms.brokers.redis_wire import TROUBLE, EngineError, Push, Wire, pack
+from rooms.brokers.redis_wire import TROUBLE, EngineError, Push, Wire, explain, pack
 
 log = structlog.get_logger("rooms")
 
@@ -71,6 +71,7 @@ class Shard:
 
     Attributes:
         problem: What is wrong for the moment, if anything is.
+        why: What ended the connection last.
         counts: How often things went wrong, by their name.
         worked: Set once it has worked.
     """
@@ -87,6 +88,7 @@ class Shard:
         self.worked = trio.Event()
         self.counts = counts
         self.problem: str | None = "The broker is not connected yet."
+        self.why = "no answer"
         self._url = url
         self._find = find
         self._ears: dict[bytes, tuple[Verb, Ear]] = {}
@@ -136,7 +138,7 @@ class Shard:
         self.counts["failures"] += 1
         if isinstance(first, Deaf):
             self.counts["deaf"] += 1
-        why = str(first) or type(first).__name__
+        why = self.why = explain(first)
         self.problem = f"The broker is away: {why}. It is tried again."
         if self._failures == 1:
             log.warning("broker away", url=self._url.shown, error=why)

@@ -395,6 +395,9 @@ async def test_a_wrong_password_or_nobody_there_is_said_without_the_password() -
                 async with Node(url, patience=0.5).opened():
                     pass
             assert "wr0ng" not in str(caught.value)
+            assert "tried again" not in str(caught.value)
+            refused = "does not take the user and password" in str(caught.value)
+            assert refused == (not url.endswith(":1"))
         async with Node(f"redis://:right@127.0.0.1:{valkey.port}").opened() as node:
             await node.publish("a", "1")
 
