@@ -66,6 +66,7 @@ class Supervisor:
         self._stopped_by = signal.SIGTERM
         self._again = trio.Event()
         self._status = 0
+        self._has_served = False  # then a mistake may pass, such as a broker that is away
 
     async def run(self, signals: AsyncIterator[int]) -> int:
         """Keep the workers until a signal has stopped them; returns the status to exit with."""
@@ -112,7 +113,9 @@ class Supervisor:
             del self._workers[number]
             if self.stopping.is_set() or again.is_set():
                 continue
-            if status == MISTAKEN and not worker.serving and not self._waits:
+            served = any(each.serving for each in (worker, *self._workers.values()))
+            self._has_served = self._has_served or served
+            if status == MISTAKEN and not self._has_served and not self._waits:
                 self._give_up(status)
                 return
             if trio.current_time() - began >= STEADY_SECONDS:

