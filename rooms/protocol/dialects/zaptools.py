@@ -149,7 +149,9 @@ def _spell(message: Message) -> _Event | None:
 
 
 def _named(event: str, payload: Raw, headers: Any) -> _Event | None:
-    return None if event in LOCAL else _Event(event, payload, headers)
+    if event in LOCAL or event.startswith(COMMAND):  # else anybody could speak for the server
+        return None
+    return _Event(event, payload, headers)
 
 
 def _answer(reply: Reply) -> _Event | None:

@@ -163,3 +163,14 @@ def test_what_is_said_has_always_all_three_keys(message: Message, frame: Any) ->
 @pytest.mark.parametrize("event", ["connected", "disconnected"])
 def test_what_clients_fire_themselves_is_never_said(event: str) -> None:
     assert said(Push(event, Raw(b"{}"))) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Publication(event="rooms:left", room="lobby", payload=Raw(b"{}"), position=E1_42),
+        Push("rooms:left", Raw(b"{}")),
+    ],
+)
+def test_nobody_speaks_for_the_server(message: Message) -> None:
+    assert said(message) is None
