@@ -9,21 +9,30 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 
 import trio
 
 from rooms import logs
-from scripts.chaos_run.faults import FAULTS, GONE_SECONDS, OF_NODES, OF_THE_ENGINE, Faults
+from scripts.chaos_run.faults import (
+    FAIL_OVER,
+    FAULTS,
+    GONE_SECONDS,
+    OF_A_CLUSTER,
+    OF_NODES,
+    OF_THE_ENGINE,
+    REWIND,
+    Faults,
+)
 from scripts.chaos_run.members import LOST, Member, present
 from scripts.chaos_run.nodes import Node, opened_nodes
 from scripts.chaos_run.record import Record, RoomRecord
+from scripts.chaos_run.shards import Shards
 from tests.brokers.valkey import Valkey
 
 NODES = 3
-OPTIONS = "?probe=1&ttl=60"
 SETTLE_SECONDS = 60.0
 """What a run may take until all is quiet, after the last fault."""
 
@@ -53,6 +62,7 @@ class Plan:
     Attributes:
         lanes: Faults of which one after the other happens, beside those of other lanes.
         seconds: How long faults go on; 0 to have each fault of the lanes once.
+        cluster: Whether the engine is a cluster, each of whose servers has a replica.
         replaced: How many nodes are replaced one by one.
         length: How long faults last, as a share of what they last in a long run.
         pause: Seconds between two faults of a lane.
@@ -65,6 +75,7 @@ class Plan:
     rooms: int = 10
     seconds: float = 0.0
     replaced: int = NODES
+    cluster: bool = False
     length: float = 1.0
     pause: float = 2.0
     talkers: int = 5
@@ -110,7 +121,7 @@ class Outcome:
 class Chaos:
     """One run: the engine, the nodes, the members and what they were told."""
 
-    def __init__(self, plan: Plan, engine: Valkey, nodes: list[Node]) -> None:
+    def __init__(self, plan: Plan, engine: Valkey | Shards, nodes: list[Node]) -> None:
         self.plan = plan
         self.outcome = Outcome()
         self._engine = engine
@@ -222,6 +233,7 @@ class Chaos:
     # What is judged.
 
     def _judge_members(self) -> None:
+        self._record.rewinds = self._faults.done[REWIND] + self._faults.done[FAIL_OVER]
         for room in self._record.rooms:
             stays = [each.stays for each in self._members if each.room == room]
             self._record.judge(room, stays, self._faults.losses)
@@ -252,14 +264,14 @@ class Chaos:
 
     async def _judge_engine(self) -> None:
         """See that every key expires, once nobody uses it."""
-        keys = self._engine.command("DBSIZE").lstrip(":")
-        kept = self._engine.command("EVAL", NO_EXPIRY, "0")
-        if kept != ":0":
-            self._record.trouble(f"{kept} keys of the engine would never expire")
-        self._engine.pass_time("*", ALL_KEYS_SECONDS)
-        left = self._engine.command("DBSIZE")
-        if left != ":0":
-            self._record.trouble(f"{left} keys are left over in the engine")
+        servers = [self._engine] if isinstance(self._engine, Valkey) else self._engine.primaries
+        keys = sum(int(server.command("DBSIZE").lstrip(":")) for server in servers)
+        for server in servers:
+            kept = server.command("EVAL", NO_EXPIRY, "0")
+            server.pass_time("*", ALL_KEYS_SECONDS)
+            left = server.command("DBSIZE")
+            if (kept, left) != (":0", ":0"):
+                self._record.trouble(f"the engine keeps {left} keys, {kept} for ever")
         self.outcome.add("keys in the engine when all had left, all with a TTL", keys)
 
     def _report(self) -> None:
@@ -294,21 +306,24 @@ async def _left_over(node: Node, tasks: float) -> str:
 
 async def run(plan: Plan) -> Outcome:
     """Carry out ``plan``; every process that it starts has ended when it returns or raises."""
-    engine = Valkey(appendonly="yes", appendfsync="always")
+    engine = Shards() if plan.cluster else Valkey(appendonly="yes", appendfsync="always")
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, engine:
-        async with opened_nodes(NODES, engine.port, Path(folder), OPTIONS) as nodes:
+        async with opened_nodes(NODES, engine, Path(folder)) as nodes:
             chaos = Chaos(plan, engine, nodes)
             await chaos.run()
     return chaos.outcome
 
 
-def main(seconds: str = "60", seed: str = "1") -> None:
+def main(seconds: str = "60", seed: str = "1", engine: str = "single") -> None:
     """Do it and print what came of it; exits with 1 if anything is wrong."""
     logs.configure("warning", "console")
-    outcome = trio.run(run, Plan(seconds=float(seconds), seed=int(seed)))
+    plan = Plan(seconds=float(seconds), seed=int(seed))
+    if engine == "cluster":
+        plan = replace(plan, cluster=True, lanes=(OF_NODES, OF_A_CLUSTER))
+    outcome = trio.run(run, plan)
     print(outcome)
     sys.exit(1 if outcome.troubles else 0)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

@@ -12,12 +12,16 @@ import trio
 
 from scripts.chaos_run.members import LOST, life_of, present
 from scripts.chaos_run.nodes import Node
+from scripts.chaos_run.shards import Shards
 from tests.brokers.valkey import Valkey
 
 GONE_SECONDS = 15.0
 """After so long nobody may be told any more of the clients of a node that was killed."""
 
 LOOK_SECONDS = 0.25
+
+FAIL_OVER = "kill -9 a server of the cluster"
+REWIND = "kill -9 the engine, seconds lost"
 
 
 class Faults:
@@ -38,7 +42,7 @@ class Faults:
     def __init__(
         self,
         nodes: list[Node],
-        engine: Valkey,
+        engine: Valkey | Shards,
         luck: random.Random,
         length: float,
         replaced: int,
@@ -48,7 +52,8 @@ class Faults:
         self.losses = 0
         self.gone_after: list[float] = []
         self._nodes = nodes
-        self._engine = engine
+        self._shards = engine if isinstance(engine, Shards) else None
+        self._single = engine if isinstance(engine, Valkey) else None
         self._luck = luck
         self._length = length
         self._replaced = replaced
@@ -111,6 +116,18 @@ class Faults:
             with self._one_node(node):
                 await node.replace()
 
+    async def fail_over(self) -> None:
+        """Kill one server of a cluster and have its replica take over, with what it has heard."""
+        assert self._shards is not None
+        self.losses += 1
+        shard = self._luck.randrange(len(self._shards.primaries))
+        await self._shards.fail_over(shard, 2.0 * self._length)
+
+    @property
+    def _engine(self) -> Valkey:
+        assert self._single is not None
+        return self._single
+
     async def restart_engine(self) -> None:
         """End the engine as kill -9 does, and start it with what it has written."""
         self._engine.kill()
@@ -124,6 +141,17 @@ class Faults:
         for path in self._engine.folder.glob("appendonlydir*"):
             shutil.rmtree(path)
         await self._pause(2.0)
+        await trio.to_thread.run_sync(self._engine.start)
+
+    async def rewind_engine(self) -> None:
+        """End the engine as kill -9 does, and start it with what it had some seconds before."""
+        self.losses += 1
+        folder, kept = self._engine.folder / "appendonlydir", self._engine.folder / "kept"
+        shutil.copytree(folder, kept)
+        await self._pause(3.0)
+        self._engine.kill()
+        shutil.rmtree(folder)
+        kept.rename(folder)
         await trio.to_thread.run_sync(self._engine.start)
 
     async def freeze_engine(self) -> None:
@@ -171,9 +199,12 @@ FAULTS: dict[str, Callable[[Faults], Awaitable[None]]] = {
     "stop and continue the engine": Faults.freeze_engine,
     "cut a link": Faults.cut_link,
     "stall a link": Faults.stall_link,
+    REWIND: Faults.rewind_engine,
     "kill -9 the engine, all lost": Faults.empty_engine,
+    FAIL_OVER: Faults.fail_over,
 }
 """What can be done, by name."""
 
 OF_NODES = tuple(FAULTS)[:3]
-OF_THE_ENGINE = tuple(FAULTS)[3:]
+OF_THE_ENGINE = tuple(FAULTS)[3:-1]
+OF_A_CLUSTER = (FAIL_OVER,)

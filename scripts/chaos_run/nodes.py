@@ -15,11 +15,14 @@ import trio
 
 from rooms.brokers.embedded import DIES_WITH_PARENT
 from rooms.testing.faults import FaultProxy, Line, fault_proxy
+from scripts.chaos_run.shards import Shards
+from tests.brokers.valkey import Valkey
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
+OPTIONS = "?probe=1&ttl=60"
 TOKEN = "chaos"  # only for this run
 
 APP = """
@@ -95,12 +98,12 @@ def _stall(line: Line) -> None:
 class Node:
     """One of the nodes: its process of the moment, always on the same port."""
 
-    def __init__(self, number: int, folder: Path, port: int, link: Link, options: str) -> None:
+    def __init__(self, number: int, folder: Path, port: int, link: Link, url: str) -> None:
         self.number = number
         self.port = port
         self.link = link
         self._folder = folder
-        self._url = f"redis://127.0.0.1:{link.port}/0{options}"
+        self._url = url
         self._launches = 0
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -173,7 +176,8 @@ class Node:
             while process.poll() is None:  # noqa: ASYNC110 - nothing else tells
                 await trio.sleep(POLL_SECONDS)
         if process.returncode:
-            raise RuntimeError(f"a node ended with {process.returncode}")
+            said = "".join(self.complaints)
+            raise RuntimeError(f"a node ended with {process.returncode}: {said}")
 
     def kill(self) -> None:
         """End all its processes at once, and wait until they are gone."""
@@ -219,16 +223,21 @@ def _reserved_port() -> Iterator[int]:
 
 @asynccontextmanager
 async def opened_nodes(
-    count: int, engine_port: int, folder: Path, options: str
+    count: int, engine: Valkey | Shards, folder: Path
 ) -> AsyncIterator[list[Node]]:
-    """Run so many nodes while the block runs; none of their processes outlives it."""
+    """Run so many nodes while the block runs; none of their processes outlives it.
+
+    Those on a single server have a link to it that can break.
+    """
+    server = engine if isinstance(engine, Valkey) else engine.primaries[0]
     (folder / "application.py").write_text(APP)
     nodes: list[Node] = []
     async with AsyncExitStack() as stack:
         for number in range(count):
-            link = Link(await stack.enter_async_context(fault_proxy(engine_port)))
+            link = Link(await stack.enter_async_context(fault_proxy(server.port)))
             port = stack.enter_context(_reserved_port())
-            nodes.append(Node(number, folder, port, link, options))
+            url = f"redis://127.0.0.1:{link.port}" if server is engine else engine.url
+            nodes.append(Node(number, folder, port, link, url + OPTIONS))
             stack.callback(nodes[-1].kill)
             nodes[-1].launch()
         for node in nodes:

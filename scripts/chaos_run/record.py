@@ -49,11 +49,14 @@ class Record:
     Attributes:
         troubles: What should not have happened.
         counts: How often things happened that may.
+        rewinds: How often the engine went back to what it had held before.
     """
 
     rooms: dict[str, RoomRecord]
     troubles: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    rewinds: int = 0
+    _conflicts: list[tuple[str, str, str]] = field(default_factory=list)
 
     def trouble(self, what: str) -> None:
         """Note what should not have happened."""
@@ -66,10 +69,10 @@ class Record:
         record = self.rooms[room]
         known = record.said.setdefault((epoch, offset), payload)
         if known != payload:
-            self.trouble(f"{room}: at {position} some heard {known!r}, others {payload!r}")
+            self._conflict(room, epoch, f"{offset} some heard {known!r}, others {payload!r}")
         where = record._where.setdefault((epoch, payload), offset)
         if where != offset:
-            self.trouble(f"{room}: {payload!r} is at {where} and at {offset} of {epoch}")
+            self._conflict(room, epoch, f"{where} and {offset} all heard {payload!r}")
         self.counts["deliveries"] += 1
 
     def acknowledge(self, room: str, payload: str, position: list[Any]) -> None:
@@ -77,7 +80,12 @@ class Record:
         epoch, offset = position
         known = self.rooms[room].acknowledged.setdefault((epoch, payload), offset)
         if known != offset:
-            self.trouble(f"{room}: {payload!r} was acknowledged at {known} and {offset} of {epoch}")
+            self._conflict(room, epoch, f"{known} and {offset} {payload!r} was acknowledged")
+
+    def _conflict(self, room: str, epoch: str, what: str) -> None:
+        """Note that a position, or a publication, has two meanings in an epoch."""
+        if len(self._conflicts) < MOST_TROUBLES:
+            self._conflicts.append((room, epoch, what))
 
     def judge(self, room: str, stays: Iterable[list[Stay]], losses: int) -> None:
         """Compare what the members of a room were told, each over all its stays.
@@ -94,9 +102,21 @@ class Record:
         epochs = {stay.epoch for each in every for stay in each}
         if len(epochs) > 1 + losses:
             self.trouble(f"{room}: {len(epochs)} epochs after {losses} losses")
+        self._judge_conflicts(room, epoch)
         if record.keeps:
             self._judge_gaps(room, every)
             self._judge_acknowledged(record, epoch, last)
+
+    def _judge_conflicts(self, room: str, last: str) -> None:
+        """An engine that went back may use positions again until the epoch is over, which is told.
+
+        What lasts has no two meanings.
+        """
+        for where, epoch, what in self._conflicts:
+            if where == room and (epoch == last or not self.rewinds):
+                self.trouble(f"{room}: at {epoch} {what}")
+            elif where == room:
+                self.counts["positions that were used again, as was told"] += 1
 
     def _judge_gaps(self, room: str, every: list[list[Stay]]) -> None:
         """A gap may be told only where an epoch ended, and must be told there."""
@@ -114,5 +134,6 @@ class Record:
             if of == epoch and offset > last:
                 self.trouble(f"{record.name}: nobody heard {payload!r} at {offset} of {of}")
             said = record.said.get((of, offset))
-            if offset <= heard.get(of, 0) and said not in (payload, None):
-                self.trouble(f"{record.name}: {payload!r} was acknowledged where {said!r} was said")
+            strict = of == epoch or not self.rewinds
+            if strict and offset <= heard.get(of, 0) and said not in (payload, None):
+                self.trouble(f"{record.name}: {payload!r} was acknowledged, {said!r} said")
