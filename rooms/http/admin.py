@@ -60,7 +60,8 @@ class AdminApi:
             raise NotRunning("This server is stopping.")
         problem = self._app.node.broker.problem
         if problem is not None:
-            raise ApiError(503, "not_ready", f"Publications cannot be stored: {problem}.")
+            message = f"Publications cannot be stored: {problem.removesuffix('.')}."
+            raise ApiError(503, "not_ready", message)
         if self._app.node.overloaded:
             message = f"This server is {self._app.node.lag.seconds:.1f} seconds late: too busy."
             raise ApiError(503, "not_ready", message)
