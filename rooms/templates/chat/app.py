@@ -30,10 +30,14 @@ async def say(ctx: Context[Say]) -> dict[str, Any]:
 
 @app.http.post("/announce/<room>")
 async def announce(room: str) -> dict[str, int]:
-    """Publish from an ordinary request: ``curl -d '{"text": "…"}' …/announce/lobby``."""
+    """Publish from an ordinary request; ask here who it is before strangers reach this server.
+
+    ``curl -H 'Content-Type: application/json' -d '{"text": "…"}' …/announce/lobby``; pages of
+    other sites cannot send that type.
+    """
     from quart import request
 
-    content = await request.get_json(force=True)
+    content = await request.get_json()
     position = await app.room(f"chat/{room}").publish(
         "said", {"who": "the server", "text": str(content["text"])}
     )
