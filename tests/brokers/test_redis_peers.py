@@ -27,16 +27,20 @@ def ignore(publication: Publication) -> None:
 
 
 class TestRedisPeers(PeersTests):
+    engine: Valkey | Cluster
+
     @pytest.fixture(autouse=True)
     def _engine(self, valkey: Valkey) -> None:
-        self.valkey = valkey
-        self.url = valkey.url
+        self.engine = valkey
+
+    @pytest.fixture(autouse=True)
+    def _prefix(self) -> None:
         self.prefix = secrets.token_hex(4)
         self.ahead = 0.0
 
     @asynccontextmanager
     async def open_engine(self) -> AsyncIterator[Sequence[Peers]]:
-        url = parse_redis_url(f"{self.url}?prefix={self.prefix}")
+        url = parse_redis_url(f"{self.engine.url}?prefix={self.prefix}")
         brokers = [RedisBroker(url, ahead=lambda: self.ahead) for _ in range(2)]
         async with AsyncExitStack() as stack:
             for broker in brokers:
@@ -45,21 +49,13 @@ class TestRedisPeers(PeersTests):
 
     async def pass_time(self, clock: MockClock, seconds: float) -> None:
         self.ahead += seconds
-        self.valkey.pass_time(f"{self.prefix}:*", seconds)
+        self.engine.pass_time(f"{self.prefix}:*", seconds)
 
 
 class TestRedisPeersInACluster(TestRedisPeers):
     @pytest.fixture(autouse=True)
     def _engine(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.url = cluster.url
-        self.prefix = secrets.token_hex(4)
-        self.ahead = 0.0
-
-    async def pass_time(self, clock: MockClock, seconds: float) -> None:
-        self.ahead += seconds
-        for server in self.cluster.servers:
-            server.pass_time(f"{self.prefix}:*", seconds)
+        self.engine = cluster
 
 
 @asynccontextmanager

@@ -181,6 +181,11 @@ class Cluster:
         for server in self.servers:
             server.__exit__(None, None, None)
 
+    def pass_time(self, pattern: str, seconds: float) -> None:
+        """Have keys expire that much earlier."""
+        for server in self.servers:
+            server.pass_time(pattern, seconds)
+
     def meet(self, server: Valkey) -> None:
         """Have the others know a server."""
         port = server.options["cluster-port"]
