@@ -1,56 +1,74 @@
-"""Who is signed in to the admin API with a cookie."""
+"""Cookies that do instead of a token of the admin API.
+
+All that is known of a session stands in its cookie, signed: whoever has the secret can read it.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import binascii
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import NamedTuple
 
-from rooms.core.admin_tokens import AdminToken, digest_of
+import msgspec
 
-SESSIONS = 128
-"""Most sessions at a time; the oldest ends for one more."""
+from rooms.core.admin_tokens import AdminToken, AdminTokens
 
 
 class AdminSession(NamedTuple):
     """A session.
 
     Attributes:
+        id: That it can be ended by.
         token: That it was opened with: it ends with that.
         expires_at: The time, of the clock that its owner goes by.
     """
 
+    id: str
     token: AdminToken
     expires_at: float
 
 
-class AdminSessions:
-    """All sessions by the digests of their ids: what is kept opens nothing."""
+class _Content(msgspec.Struct, frozen=True, array_like=True):
+    id: str
+    token: str
+    expires_at: float
 
-    def __init__(self) -> None:
-        self._sessions: OrderedDict[bytes, AdminSession] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._sessions)
+_decode = msgspec.json.Decoder(_Content).decode
 
-    def open(self, session_id: str, token: AdminToken, expires_at: float) -> None:
-        """Begin a session.
 
-        Args:
-            session_id: That nobody can guess.
-        """
-        self._sessions[digest_of(session_id.encode())] = AdminSession(token, expires_at)
-        if len(self._sessions) > SESSIONS:
-            self._sessions.popitem(last=False)
+def seal(session: AdminSession, secret: str) -> str:
+    """Return the cookie of a session."""
+    content = _Content(session.id, session.token.name, session.expires_at)
+    body = msgspec.json.encode(content)
+    return f"{_text(body)}.{_text(_signature(body, session.token, secret))}"
 
-    def find(self, session_id: str, now: float) -> AdminSession | None:
-        """Return the session of that id, unless it is over."""
-        key = digest_of(session_id.encode())
-        session = self._sessions.get(key)
-        if session is not None and session.expires_at <= now:
-            del self._sessions[key]
-            return None
-        return session
 
-    def close(self, session_id: str) -> None:
-        """End a session, if there is one of that id."""
-        self._sessions.pop(digest_of(session_id.encode()), None)
+def unseal(cookie: str, secret: str, tokens: AdminTokens, now: float) -> AdminSession | None:
+    """Return the session of a cookie; None if it is over, or its token is none of these."""
+    body, _, signature = cookie.partition(".")
+    try:
+        content, given = _bytes(body), _bytes(signature)
+        said = _decode(content)
+    except (ValueError, binascii.Error, RecursionError):
+        return None
+    token = tokens.named(said.token)
+    if token is None or not hmac.compare_digest(_signature(content, token, secret), given):
+        return None
+    return AdminSession(said.id, token, said.expires_at) if said.expires_at > now else None
+
+
+def _signature(body: bytes, token: AdminToken, secret: str) -> bytes:
+    """Sign for one token as it is now: with another role or secret it is another one."""
+    key = hmac.digest(secret.encode(), token.line.encode(), hashlib.sha256)
+    return hmac.digest(key, body, hashlib.sha256)
+
+
+def _text(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return urlsafe_b64decode(text.encode("ascii") + b"==")

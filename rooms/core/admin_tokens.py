@@ -52,8 +52,9 @@ class AdminTokens:
         if twice:
             raise ValueError(f"two tokens are called {twice[0]!r}: the log could not tell them")
 
-    def __contains__(self, token: AdminToken) -> bool:
-        return token in self._tokens
+    def named(self, name: str) -> AdminToken | None:
+        """Return the token of that name."""
+        return next((token for token in self._tokens if token.name == name), None)
 
     def find(self, secret: bytes) -> AdminToken | None:
         """Return the token that ``secret`` is.

@@ -12,12 +12,14 @@ import trio
 from quart import Response, g, request
 
 from rooms.config import Settings
-from rooms.core.admin_sessions import AdminSession, AdminSessions
+from rooms.core.admin_sessions import AdminSession, seal, unseal
 from rooms.core.admin_tokens import AdminToken, AdminTokens
 from rooms.core.tries import FailedTries
 from rooms.http.csrf import SAFE_METHODS, check_cookie_request
 from rooms.http.errors import ApiError
 from rooms.http.visitor import Visitor, visitor
+from rooms.protocol.bus import Revoke
+from rooms.server import reach
 from rooms.server.addresses import network_of
 from rooms.server.admin_settings import admin_tokens
 from rooms.server.app import App
@@ -30,7 +32,7 @@ COOKIE = "rooms-admin"
 SECURE_COOKIE = f"__Host-{COOKIE}"
 """Browsers take it by TLS alone, for this host alone (RFC 6265bis, section 4.1.3.2)."""
 
-SESSION_BYTES = 32
+SESSION_BYTES = 16
 
 log = structlog.get_logger("rooms.admin")
 
@@ -40,7 +42,6 @@ class Guard:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._sessions = AdminSessions()
         self._tries = FailedTries()
         self._log = SeldomLog()
         self._read: tuple[Settings | None, AdminTokens] = (None, AdminTokens())
@@ -88,22 +89,28 @@ class Guard:
         """
         if not _is_bearer():
             raise unauthorized()
-        session_id = secrets.token_urlsafe(SESSION_BYTES)
-        seconds = self._app.node.settings.admin_session_seconds
-        session = AdminSession(holder(), time.time() + seconds)
-        self._sessions.open(session_id, *session)
-        self._set_cookie(response, session_id, math.ceil(seconds))
+        node = self._app.node
+        session_id = f"admin session {secrets.token_hex(SESSION_BYTES)}"
+        seconds = node.settings.admin_session_seconds
+        session = AdminSession(session_id, holder(), time.time() + seconds)
+        self._set_cookie(response, seal(session, node.secret), math.ceil(seconds))
         return session
 
-    def sign_out(self, response: Response) -> None:
+    async def sign_out(self, response: Response) -> None:
         """End the session of the current request, if there is one, and take its cookie back."""
-        self._sessions.close(request.cookies.get(self._cookie(), ""))
+        session = self.session()
+        if session is not None:
+            await reach.revoke(self._app.node, Revoke(None, session.id, session.expires_at))
         self._set_cookie(response, "", 0)
 
     def session(self) -> AdminSession | None:
         """Return the session whose cookie the current request has, if its token still holds."""
-        session = self._sessions.find(request.cookies.get(self._cookie(), ""), time.time())
-        return session if session is not None and session.token in self._tokens() else None
+        node, now = self._app.node, time.time()
+        cookie = request.cookies.get(self._cookie(), "")
+        session = unseal(cookie, node.secret, self._tokens(), now)
+        if session is None or node.revocations.cover_token(session.id, now):
+            return None
+        return session
 
     def _set_cookie(self, response: Response, value: str, seconds: int) -> None:
         name = self._cookie()

@@ -31,7 +31,7 @@ class SessionApi:
         response = json_response(None, 204)
         response.set_data(b"")
         del response.headers["Content-Type"]
-        self._guard.sign_out(response)
+        await self._guard.sign_out(response)
         return response
 
     async def session(self) -> Response:

@@ -58,6 +58,9 @@ WAITING_ORDERS = 1000
 ORDERS_AT_ONCE = 4
 """How many of those are asked at the same time."""
 
+AGREED = "\nagreed"
+"""The name by which nodes hold what they all know; no guest can be called that."""
+
 TRIES = 5
 """How often a node is asked that does not answer."""
 
@@ -166,14 +169,21 @@ class Cluster:
         """Be listed, once all that this node holds can be read."""
         self._shares.write_anew()
         await self._shares.flush()
+        await self._agree()
         listed = await self._peers.join(msgspec.json.encode(self._node.info))
         await self.tell_all(Announced(self._shares.told))
         await self.neighbours.see(listed)
+
+    async def _agree(self) -> None:
+        """Have one secret with the other nodes: that of whoever was there first."""
+        found = await self._peers.claim(AGREED, AGREED, self._node.secret, [])
+        self._node.secret = found or self._node.secret
 
     async def _leave(self) -> None:
         try:
             await self._shares.flush()
             await self.claims.release_now()
+            await self._peers.release(AGREED)
             await self._peers.leave()
             await self.tell_all(Gone())
         except Unavailable as error:
@@ -226,6 +236,7 @@ class Cluster:
             await trio.sleep(seconds)
             try:
                 await self._shares.keep()
+                await self._agree()
                 await self._keep_names()
                 seconds = KEEP_SECONDS
             except Unavailable:

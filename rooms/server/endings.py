@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rooms.errors import Forced, NotSignedIn
-from rooms.server.gate import Gate
 
 if TYPE_CHECKING:
     from rooms.server.node import Node
@@ -58,27 +57,24 @@ def revoke(
     Returns:
         How many connections were ended.
     """
-    if node.gate is not None:
-        _remember(node, node.gate, user, token_id, expires_at)
+    _remember(node, user, token_id, expires_at)
     code = NotSignedIn.close_code
     ended = end_sessions(node, user=user, token_id=token_id, code=code, reason=REVOKED)
     log.info("sign-in revoked", user=user, token_id=token_id, connections=ended)
     return ended
 
 
-def _remember(
-    node: Node, gate: Gate, user: str | None, token_id: str | None, expires_at: float | None
-) -> None:
+def _remember(node: Node, user: str | None, token_id: str | None, expires_at: float | None) -> None:
     now = time.time()
     until = now + node.settings.revocation_seconds if expires_at is None else expires_at
     if user is not None:
-        gate.revocations.add_user(user, until, now)
+        node.revocations.add_user(user, until, now)
     if token_id is not None:
-        gate.revocations.add_token(token_id, until, now)
+        node.revocations.add_token(token_id, until, now)
     for session in node.connections:
         identity = session.identity
         if identity is not None and identity.token_id and _concerns(session, user, token_id):
-            gate.revocations.add_token(identity.token_id, max(until, identity.expires_at or 0), now)
+            node.revocations.add_token(identity.token_id, max(until, identity.expires_at or 0), now)
 
 
 def _concerns(session: Session | RawConnection, user: str | None, token_id: str | None) -> bool:

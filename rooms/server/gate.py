@@ -48,13 +48,13 @@ class Gate:
         revocations: Which tokens hold no more.
     """
 
-    def __init__(self, authenticators: Iterable[Authenticator]) -> None:
+    def __init__(self, authenticators: Iterable[Authenticator], revocations: Revocations) -> None:
         self.authenticators = tuple(authenticators)
         self._limiter = trio.CapacityLimiter(CHECKS)
         self.anonymous = any(isinstance(each, Anonymous) for each in self.authenticators)
         self.tickets = Tickets()
         self.elsewhere: Redeem = _nowhere
-        self.revocations = Revocations()
+        self.revocations = revocations
         self._turn = 0
         self._logouts: dict[str, int] = {}  # in which turn; the oldest first
 

@@ -34,6 +34,7 @@ from rooms.server.lag import Lag
 from rooms.server.names import Names
 from rooms.server.refusals import Refusals
 from rooms.server.revalidation import Revalidator
+from rooms.server.revocations import Revocations
 from rooms.server.shared_tickets import share_tickets
 from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
@@ -59,6 +60,8 @@ class Node:
         endpoints: The connections to endpoints of the application's own, by theirs.
         received: Messages that came from connections that have ended.
         received_bytes: Bytes that came from them.
+        secret: That all nodes know, and nobody else; it ends with the last of them.
+        revocations: Which sign-ins hold no more.
         gate: Says who clients are, by the application or the settings; None if everybody gets in.
         takes_guests: Whether one may sign in under any name that is free.
     """
@@ -78,7 +81,8 @@ class Node:
         self.users = Users()
         self.expiries = Expiries(self.timers)
         auth = auth_for(app.auth, settings)
-        self.gate = Gate(auth) if auth else None
+        self.revocations = Revocations()
+        self.gate = Gate(auth, self.revocations) if auth else None
         self.takes_guests = app.guests and self.gate is None
         self.counters = Counters()
         self.refusals = Refusals(self.counters)
@@ -92,6 +96,7 @@ class Node:
         self.received_bytes = 0
         self.draining = False
         self.life = secrets.token_hex(4)
+        self.secret = secrets.token_hex()
         self.started_at = time.time()
         self._numbers = count(1)
         self._opening: dict[str, trio.Event] = {}  # rooms that the broker is being told of

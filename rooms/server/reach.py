@@ -10,7 +10,7 @@ import trio
 from msgspec import Raw
 
 from rooms.errors import LimitExceeded, check_close_code
-from rooms.protocol.bus import BadMessage, CloseClient, Question, SendAll, SendTo
+from rooms.protocol.bus import BadMessage, CloseClient, Question, Revoke, SendAll, SendTo
 from rooms.server import questions
 
 if TYPE_CHECKING:
@@ -78,6 +78,14 @@ async def broadcast(node: Node, event: str, payload: Any, exclude: Iterable[str]
             await node.cluster.tell_all(message)
         except BadMessage:
             raise LimitExceeded("That is too large to be sent to other nodes.") from None
+
+
+async def revoke(node: Node, question: Revoke) -> None:
+    """End and refuse a sign-in on all nodes; one that is silent for now is asked again for a while."""
+    questions.revoke_here(node, question)
+    await trio.lowlevel.checkpoint()
+    if node.cluster is not None and (await node.cluster.ask(question)).silent:
+        node.cluster.ask_soon(question)
 
 
 async def _ask_one(node: Node, other: str, question: Question) -> Any:

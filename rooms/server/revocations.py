@@ -46,13 +46,17 @@ class Revocations:
         for gone in self._shrink(self._users, now):
             del self._since[gone]
 
+    def cover_token(self, token_id: str, now: float) -> bool:
+        """Whether the token of that id is revoked."""
+        return self._tokens.get(token_id, 0.0) > now
+
     def cover(self, identity: Identity, now: float) -> bool:
         """Whether the token behind ``identity`` is revoked.
 
         A token that does not say by the claim ``iat`` when it was issued is revoked by its id
         alone.
         """
-        if identity.token_id and self._tokens.get(identity.token_id, 0.0) > now:
+        if identity.token_id and self.cover_token(identity.token_id, now):
             return True
         user, issued = identity.user.id, identity.claims.get("iat")
         if self._users.get(user, 0.0) <= now or not isinstance(issued, int | float):

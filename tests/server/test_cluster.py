@@ -227,6 +227,24 @@ async def test_what_an_engine_lost_is_written_anew_for_those_who_come(
         assert (await (await b.server.connect()).join("lobby"))["count"] == 2
 
 
+# What all nodes know.
+
+
+async def test_nodes_have_one_secret_as_long_as_one_of_them_is_there(
+    autojump_clock: object, board: Board
+) -> None:
+    async with opened(1, board) as (a,):
+        secret = a.server.node.secret
+        async with opened(2, board) as (b, c):
+            assert b.server.node.secret == c.server.node.secret == secret
+        board.lose_everything()
+        await trio.sleep(LEASE_SECONDS)
+        async with opened(1, board) as (d,):
+            assert d.server.node.secret == a.server.node.secret == secret
+    async with opened(1, board) as (e,):
+        assert e.server.node.secret != secret
+
+
 # What is lost on the way.
 
 
