@@ -81,7 +81,7 @@ async def broadcast(node: Node, event: str, payload: Any, exclude: Iterable[str]
 
 
 async def revoke(node: Node, question: Revoke) -> None:
-    """End and refuse a sign-in on all nodes; one that is silent for now is asked again for a while."""
+    """End a sign-in on all nodes; those that are silent for now are asked again for a while."""
     questions.revoke_here(node, question)
     await trio.lowlevel.checkpoint()
     if node.cluster is not None and (await node.cluster.ask(question)).silent:
