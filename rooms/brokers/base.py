@@ -178,7 +178,13 @@ class Broker(ABC):
         sender: Origin | None = None,
         key: str | None = None,
     ) -> Position:
-        """As `publish_nowait`, waiting where that would block."""
+        """As `publish_nowait`, waiting where that would block.
+
+        Raises:
+            Unavailable: It cannot be done for the moment, and nothing was published; or the way to
+                the engine was cut while it was under way, and nobody knows whether it was: then
+                the message says so.  What has a key can be published again in both cases.
+        """
         await trio.lowlevel.checkpoint()
         return self.publish_nowait(room, event, payload, sender, key)
 

@@ -36,7 +36,7 @@ from rooms.brokers.base import (
     retain_nothing,
 )
 from rooms.brokers.peers import Peers
-from rooms.brokers.redis_calls import Call
+from rooms.brokers.redis_calls import AWAY, Call
 from rooms.brokers.redis_catch_up import CatchUp
 from rooms.brokers.redis_engine import Engine
 from rooms.brokers.redis_messages import Arrived, BadMessage, decode, encode
@@ -125,7 +125,7 @@ class RedisBroker(Broker):
         with trio.move_on_after(self.engine.patience):
             await heard.settled.wait()
         if heard.position is None or not heard.settled.is_set():
-            raise Unavailable("The server's broker is away for the moment; try again.")
+            raise Unavailable(AWAY)
         return heard.position
 
     def unsubscribe(self, room: str) -> None:
@@ -147,7 +147,7 @@ class RedisBroker(Broker):
         with trio.move_on_after(self.engine.patience):
             await self._everything.settled.wait()
         if not self._everything.settled.is_set():
-            raise Unavailable("The server's broker is away for the moment; try again.")
+            raise Unavailable(AWAY)
         self._followed.add(rooms)
 
     def unfollow(self, rooms: Filter) -> None:

@@ -38,6 +38,15 @@ ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadi
 """Says a server that is not, or not yet, the right one; nothing was done."""
 
 
+AWAY = "The server's broker is away for the moment; try again."
+
+UNSURE = (
+    "The server's broker went away meanwhile: nobody knows whether this was published. Publish with"
+    " a key; then it can be sent again, and is published once."
+)
+"""What became of a publication without a key that was under way."""
+
+
 class Elsewhere(Exception):
     """The server is not the right one any more."""
 
@@ -47,9 +56,12 @@ class Call:
 
     Args:
         again: Whether it may be run again when it is not known whether it was.
+
+    Attributes:
+        sent: Whether it may have been run.
     """
 
-    __slots__ = ("_error", "_result", "again", "args", "done", "given_up", "keys", "script")
+    __slots__ = ("_error", "_result", "again", "args", "done", "given_up", "keys", "script", "sent")
 
     def __init__(
         self,
@@ -63,6 +75,7 @@ class Call:
         self.args = args
         self.again = again
         self.given_up = False
+        self.sent = False
         self.done = trio.Event()
         self._result: Any = None
         self._error: Unavailable | None = None
@@ -71,6 +84,11 @@ class Call:
         """Tell who waits what came out."""
         self._result = result
         self.done.set()
+
+    @property
+    def unsure(self) -> bool:
+        """Whether nobody knows if it was run, and it must not be run again."""
+        return self.sent and not self.again
 
     def fail(self, message: str) -> None:
         """Tell who waits that it failed for the moment."""
@@ -142,6 +160,8 @@ class Calls:
     async def _answers(self, client: Redis[bytes], batch: list[Call]) -> Sequence[Any]:
         """Return what came of each call; a batch that is cut short is tried again or fails."""
         answers: Sequence[Any] | None = None
+        for call in batch:
+            call.sent = True
         try:
             answers = await self._execute(client, batch)
             return answers
@@ -185,6 +205,7 @@ class Calls:
         again: list[Call] = []
         for call, result in zip(batch, results, strict=True):
             if isinstance(result, ELSEWHERE) or _unknown(result):
+                call.sent = False
                 again.append(call)
             elif isinstance(result, Exception):
                 self._note_refusal(call, result)
@@ -212,7 +233,7 @@ class Calls:
         self.put_first([call for call in batch if call.again])
         for call in batch:
             if not call.again:
-                call.fail("The broker went away; it may have been done. Give a key to be sure.")
+                call.fail(UNSURE)
 
 
 def _nudge() -> Call:

@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-from rooms.brokers.redis_calls import Call
+from rooms.brokers.redis_calls import AWAY, UNSURE, Call
 from rooms.brokers.redis_connection import ask
 from rooms.brokers.redis_names import Names
 from rooms.brokers.redis_shard import Ear, Shard, Verb
@@ -91,7 +91,8 @@ class Engine:
         """Have a script run and return what came out.
 
         Raises:
-            Unavailable: The engine is away, or refuses it.
+            Unavailable: The engine is away, or refuses it; or it went away while the script was
+                under way, and the message says so where that may have been run.
         """
         with trio.move_on_after(self.patience):
             try:
@@ -103,7 +104,7 @@ class Engine:
             finally:
                 call.given_up = True
         self.counts["given_up"] += 1
-        raise Unavailable("The server's broker is away for the moment; try again.")
+        raise Unavailable(UNSURE if call.unsure else AWAY)
 
     def listen(self, verb: Verb, channel: str, ear: Ear) -> None:
         """Have ``ear`` hear a channel from soon on; it is told from when on."""

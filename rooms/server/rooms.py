@@ -117,7 +117,8 @@ class RoomHandle:
 
         Raises:
             TypeError: ``payload`` cannot be said in JSON.
-            Unavailable: The broker cannot take it for the moment.
+            Unavailable: The broker cannot take it for the moment.  If it went away meanwhile and
+                there is no key, it may have been published all the same; the message says so.
         """
         raw = msgspec.Raw(msgspec.json.encode(payload))
         named = None if key is None else f"{key}\n{event}"

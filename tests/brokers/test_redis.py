@@ -18,14 +18,14 @@ import trustme
 from msgspec import Raw
 
 from rooms.brokers.redis import RedisBroker
-from rooms.brokers.redis_calls import Call
+from rooms.brokers.redis_calls import AWAY, Call
 from rooms.brokers.redis_rooms import HELD
 from rooms.brokers.redis_scripts import RENEW
 from rooms.brokers.redis_url import parse_redis_url
 from rooms.core.history import NOTHING, Retention
 from rooms.errors import ConfigError, Unavailable
 from rooms.protocol.commands import Position
-from rooms.testing.brokers.node import KEPT, BrokerNode
+from rooms.testing.brokers.node import KEPT, BrokerNode, events_of
 from rooms.testing.faults import FaultProxy, fault_proxy
 from tests.brokers.valkey import Valkey
 
@@ -126,12 +126,50 @@ async def test_a_publication_waits_for_an_engine_that_is_away_and_then_fails() -
             await until_away(node.broker)
             with pytest.raises(Unavailable) as caught:
                 await node.publish("a", "1")
-            assert caught.value.retry_after
+            assert (str(caught.value), bool(caught.value.retry_after)) == (AWAY, True)
             with pytest.raises(Unavailable):
                 await node.subscribe("a")
             with pytest.raises(Unavailable):
                 await node.history("a")
             assert "away" in (node.broker.problem or "")
+
+
+async def publish_unkeyed(node: Node, caught: list[Unavailable]) -> None:
+    """Publish something that must fail, and keep the error."""
+    with pytest.raises(Unavailable) as error:
+        await node.publish("a", "unkeyed")
+    caught.append(error.value)
+
+
+async def until_published(near: Node) -> None:
+    """Wait until the room has something in its history."""
+    with trio.fail_after(SECONDS):
+        while not (await near.history("a")).publications:
+            pass
+
+
+@pytest.mark.parametrize("broken", [True, False])
+async def test_nobody_knows_of_what_was_under_way_without_a_key_when_the_engine_went_away(
+    mock_clock: trio.testing.MockClock, valkey: Valkey, broken: bool
+) -> None:
+    caught: list[Unavailable] = []
+    async with fault_proxy(valkey.port) as proxy:
+        far = Node(through(proxy), patience=0.1)  # given up before the probe finds out
+        near = Node(f"{valkey.url}?prefix={far.broker.engine.url.options.prefix}")
+        async with far.opened(), near.opened():
+            await far.publish("b", "1")
+            for line in proxy.lines.values():
+                line.down.stall()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publish_unkeyed, far, caught)
+                await until_published(near)
+                if not broken:
+                    mock_clock.jump(0.1)
+                for line in list(proxy.lines.values()) if broken else []:
+                    line.cut()
+            assert "nobody knows whether this was published. Publish with a key" in str(caught[0])
+            assert caught[0].retry_after
+            assert events_of(await near.history("a")) == ["unkeyed"]
 
 
 async def test_what_is_published_while_it_is_away_is_published_when_it_is_back() -> None:
