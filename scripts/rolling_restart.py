@@ -78,8 +78,8 @@ class Member:
 
     @property
     def settled(self) -> bool:
-        """Whether everything that it has published is acknowledged."""
-        return self.acknowledged == self._number
+        """Whether it is connected, and everything that it has published is acknowledged."""
+        return self._left is None and self.acknowledged == self._number
 
     async def live(self) -> None:
         """Be connected, again and again, for ever."""
