@@ -53,21 +53,18 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def install(wheel: Path, folder: Path) -> Path:
-    """Install a wheel and what it depends on into an empty environment; returns its Python."""
-    run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
-    python = folder / "venv/bin/python"
-    pinned = ("-c", CONSTRAINTS) if CONSTRAINTS.exists() else ()
-    pip = (python, "-m", "pip", "--disable-pip-version-check")
-    run(*pip, "install", "--no-compile", *pinned, wheel, cwd=folder)
-    return python
+def empty_environment(folder: Path) -> Path:
+    """Make a virtual environment without even pip, and return its Python."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
+    return folder / "venv/bin/python"
 
 
-def install_more(python: Path, *packages: str | Path) -> None:
-    """Install into that environment, building without one of pip's own."""
+def install(python: Path, *packages: str | Path) -> None:
+    """Install into an environment with the pip of this one, building without one of pip's own."""
     pinned = ("-c", CONSTRAINTS) if CONSTRAINTS.exists() else ()
-    pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--no-compile")
-    run(*pip, *pinned, "--no-build-isolation", *packages, cwd=python.parent)
+    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+    options = ("--no-compile", "--no-build-isolation", *pinned)
+    run(*pip, "install", *options, *packages, cwd=python.parent)
 
 
 def own_environment() -> dict[str, str]:
@@ -94,7 +91,9 @@ def wait_for_url(process: subprocess.Popen[str]) -> httpx.URL:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that holds the wheel, and nothing of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    return install(build_wheel(folder), folder)
+    python = empty_environment(folder)
+    install(python, build_wheel(folder))
+    return python
 
 
 @contextmanager
@@ -172,11 +171,11 @@ def test_sigterm_ends_the_server_cleanly(server: Running) -> None:
 def test_new_projects_install_pass_their_tests_and_serve_their_page(
     python: Path, tmp_path: Path
 ) -> None:
-    install_more(python, "hatchling", "pytest", "pytest-trio")
+    install(python, "hatchling", "pytest", "pytest-trio")
     for template in TEMPLATES:
         run(python.parent / "rooms", "new", template, "--template", template, cwd=tmp_path)
         project = tmp_path / template
-        install_more(python, "--no-deps", "--target", tmp_path / f"{template}-installed", project)
+        install(python, "--no-deps", "--target", tmp_path / f"{template}-installed", project)
         assert (tmp_path / f"{template}-installed/app.py").exists()
         run(python, "-m", "pytest", "-q", cwd=project)
         with serving(python, project, "app:app") as running:
