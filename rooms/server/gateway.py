@@ -33,6 +33,11 @@ CHECK_SECONDS = 5.0
 CHECK_TIMEOUT = 2.0
 """How long that may take."""
 
+PATIENCE = 1.5
+"""How long each step takes at most once an end has left: the other gets what came before that, then
+the upstream is told goodbye, then the client.  So nothing is left after 5 seconds, whatever it was
+that died and whoever does not answer."""
+
 GOING_AWAY, BAD_GATEWAY = 1001, 1014
 """What one end is told when the other did not say why it left."""
 
@@ -187,12 +192,17 @@ class Gateway:
         async with trio.open_nursery() as nursery:
             scope = trio.CancelScope()
             wire = Wire(node, upstream.link, nursery, scope, client=True)
+            wire.patience = PATIENCE
             wire.start(upstream.extra)
             try:
                 with scope:
                     await ws.accept(upstream.subprotocol)
-                    assert ws.connection.endpoint is not None
-                    await _pass_both_ways(ws.connection.endpoint, wire.endpoint)
+                    assert ws.connection.wire is not None
+                    client = ws.connection.wire
+                    client.patience = PATIENCE
+                    await _pass_both_ways(client.endpoint, wire.endpoint)
+                if scope.cancelled_caught:
+                    client.end(_told(BAD_GATEWAY))
             finally:
                 with trio.CancelScope(shield=True):
                     await wire.farewell(_told(GOING_AWAY))
@@ -211,6 +221,8 @@ async def _pass_both_ways(client: Endpoint, upstream: Endpoint) -> None:
 async def _pass_on(source: Endpoint, sink: Endpoint, otherwise: int) -> None:
     """Pass on what one end sends, and then why it left.
 
+    If it is the other that has left, that is for who passes on what that one sent before.
+
     Args:
         otherwise: The code for the other end if this one did not say.
     """
@@ -218,8 +230,9 @@ async def _pass_on(source: Endpoint, sink: Endpoint, otherwise: int) -> None:
         async with sink.turn:
             await _pass_messages(source, sink)
     except Disconnect:
-        reason = source.reason if source.ended_by_peer else None
-        sink.end(_told(otherwise) if reason is None else _told(reason.code, reason.reason))
+        if (reason := source.reason) is not None:
+            said = source.ended_by_peer
+            sink.end(_told(reason.code, reason.reason) if said else _told(otherwise))
 
 
 async def _pass_messages(source: Endpoint, sink: Endpoint) -> None:

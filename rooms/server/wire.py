@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import trio
 
 from rooms.core.slow import Portion, SlowRule
@@ -29,6 +31,8 @@ class Wire:
         ping: The last one, until it is answered.
         latency: Seconds from the last ping that was answered to its pong.
         received_bytes: How much has been read.
+        patience: The most seconds that whoever uses the connection has when it ends, and then the
+            goodbye, whatever the settings say.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Wire:
         self.ping: Ping | None = None
         self.latency: float | None = None
         self.received_bytes = 0
+        self.patience = math.inf
         self.outbox = Outbox(
             link,
             limit_bytes=settings.outbox_bytes + FRAME_BYTES,
@@ -105,7 +110,7 @@ class Wire:
 
     def ended(self, reason: Disconnect) -> None:
         """Give whoever uses the connection a moment to see that it has ended."""
-        seconds = self._node.settings.disconnected_seconds
+        seconds = min(self._node.settings.disconnected_seconds, self.patience)
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + seconds)
 
     # What the heartbeat, the outbox and its deadline call.
@@ -154,7 +159,7 @@ class Wire:
         self._node.heartbeat.remove(self, self._spoke)
         self._listening.cancel()
         await self._stopped.wait()
-        with trio.move_on_after(self._node.settings.close_seconds):
+        with trio.move_on_after(min(self._node.settings.close_seconds, self.patience)):
             async with trio.open_nursery() as nursery:
                 self.outbox.start = nursery.start_soon  # the connection's may be cancelled
                 try:

@@ -283,7 +283,7 @@ class Endpoint:
             Disconnect: The connection has ended, and why.
         """
         if self._writer.broken:
-            self._end(Lost())
+            raise Lost  # what came before that can still be received
         if self.reason is None:
             return
         if not self._answering or isinstance(self.reason, Lost):
@@ -306,7 +306,7 @@ class Endpoint:
 
     def end(self, reason: Disconnect) -> None:
         """Say goodbye, now: nothing is received or sent any more; the first reason counts."""
-        self._end(reason)
+        self._end(Lost() if self._writer.broken else reason)
         self._say_goodbye()
         self._parts.clear()
         self._waiting_bytes = 0
