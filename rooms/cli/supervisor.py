@@ -46,7 +46,7 @@ Start = Callable[[int], Awaitable[Worker]]
 
 
 class Supervisor:
-    """Keeps workers running until it is told to stop.
+    """Keeps workers running until it is told to stop, or until it is clear that none can start.
 
     Args:
         count: How many.
@@ -66,10 +66,11 @@ class Supervisor:
         self._stopped_by = signal.SIGTERM
         self._again = trio.Event()
         self._status = 0
+        self._failed: set[int] = set()  # the numbers of workers that have
         self._has_served = False  # then a mistake may pass, such as a broker that is away
 
     async def run(self, signals: AsyncIterator[int]) -> int:
-        """Keep the workers until a signal has stopped them; returns the status to exit with."""
+        """Keep the workers until they are to stop; returns the status to exit with."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._obey, signals)
             async with trio.open_nursery() as keeping:
@@ -115,7 +116,8 @@ class Supervisor:
                 continue
             served = any(each.serving for each in (worker, *self._workers.values()))
             self._has_served = self._has_served or served
-            if status == MISTAKEN and not self._has_served and not self._waits:
+            self._failed.add(number)
+            if self._is_hopeless(status):
                 self._give_up(status)
                 return
             if trio.current_time() - began >= STEADY_SECONDS:
@@ -123,8 +125,16 @@ class Supervisor:
             await self._pause(number, status, pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    def _is_hopeless(self, status: int) -> bool:
+        """Whether no worker will ever serve: all have failed, or one as all others must."""
+        if self._has_served or self._waits:
+            return False
+        return status == MISTAKEN or len(self._failed) == self._count
+
     def _give_up(self, status: int) -> None:
-        self._status = status
+        if status != MISTAKEN:  # of a mistake the worker has said all
+            log.error("no worker could start; the server ends", status=status)
+        self._status = max(status, 1)  # a signal's is negative
         self.stop(signal.SIGTERM)
 
     async def _pause(self, number: int, status: int, seconds: float) -> None:

@@ -146,6 +146,35 @@ async def test_settings_that_cannot_be_used_end_everything(
     assert len(crew.started) == 2
 
 
+@pytest.mark.parametrize(("status", "exits_with"), [(3, 3), (-9, 1), (0, 1)])
+async def test_workers_that_all_fail_to_start_end_everything(
+    autojump_clock: trio.testing.MockClock, status: int, exits_with: int
+) -> None:
+    async with supervised(2) as crew:
+        first, second = crew.started
+        first.serving = second.serving = False
+        first.end(status)
+        await trio.sleep(FIRST_PAUSE + 1)
+        assert len(crew.started) == 3  # the other may still make it
+        crew.last.serving = False
+        second.end(status)
+    assert crew.status == exits_with
+    assert crew.last.signals == [signal.SIGTERM]
+    assert len(crew.started) == 3
+
+
+async def test_once_one_has_served_none_that_fails_to_start_ends_anything(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with supervised() as crew:
+        await crew.replace()
+        for _ in range(3):
+            crew.last.serving = False
+            await crew.replace()
+        crew.supervisor.stop(signal.SIGTERM)
+    assert (crew.status, len(crew.started)) == (0, 5)
+
+
 async def test_a_restart_is_at_once_and_ends_a_wait_for_a_change(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

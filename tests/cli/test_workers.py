@@ -84,3 +84,17 @@ def test_workers_without_a_broker_say_which_they_could_have() -> None:
     assert result.returncode == 2
     assert result.stderr.startswith("rooms: 2 workers need a broker that connects them")
     assert result.stderr.count("\n") == 1
+
+
+def test_workers_of_an_application_that_cannot_be_imported_end_with_its_error(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "hello.py").write_text("import there_is_no_such_module")
+    several = ("--workers", "2", "--port", "0", "--broker", "redis://127.0.0.1:1")
+    result = rooms("serve", "hello:app", *several, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "No module named 'there_is_no_such_module'" in result.stderr
+    assert "no worker could start; the server ends" in result.stdout + result.stderr
+    result = rooms("serve", "missing:app", *several, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[0].startswith("rooms: There is no module 'missing' here")
