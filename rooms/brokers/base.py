@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 from msgspec import Raw
 
+from rooms.brokers.notes import Notes
 from rooms.brokers.peers import Peers
 from rooms.core.history import NOTHING, Page, Retention
 from rooms.protocol.commands import Origin, Position, Publication
@@ -84,6 +85,14 @@ class Broker(ABC):
         """What the nodes share beside publications; None where there is one node only.
 
         It can be opened while the broker is.
+        """
+        return None
+
+    @property
+    def notes(self) -> Notes | None:
+        """What outlasts the nodes beside publications; None where nothing does.
+
+        It can be used while the broker is open.
         """
         return None
 

@@ -35,11 +35,13 @@ from rooms.brokers.base import (
     ignore_lost,
     retain_nothing,
 )
+from rooms.brokers.notes import Notes
 from rooms.brokers.peers import Peers
 from rooms.brokers.redis_calls import AWAY, Call
 from rooms.brokers.redis_catch_up import CatchUp
 from rooms.brokers.redis_engine import Engine
 from rooms.brokers.redis_messages import Arrived, BadMessage, decode, encode
+from rooms.brokers.redis_notes import RedisNotes
 from rooms.brokers.redis_pages import Pages
 from rooms.brokers.redis_peers import RedisPeers
 from rooms.brokers.redis_rooms import Heard
@@ -79,10 +81,15 @@ class RedisBroker(Broker):
         self._pages = Pages(self.engine, self._retention, ahead)
         self._catch_up = CatchUp(self.engine, self._pages, self._is_heard)
         self._peers = RedisPeers(self.engine, ahead=ahead)
+        self._notes = RedisNotes(self.engine, ahead=ahead)
 
     @property
     def peers(self) -> Peers:
         return self._peers
+
+    @property
+    def notes(self) -> Notes:
+        return self._notes
 
     @property
     def problem(self) -> str | None:

@@ -38,8 +38,10 @@ from msgspec import UNSET, Raw
 from rooms.brokers.base import Broker, Deliver, Lost, Retain, ignore_lost, retain_nothing
 from rooms.brokers.keys import Keys
 from rooms.brokers.memory import MemoryBroker
+from rooms.brokers.notes import Notes
 from rooms.brokers.sqlite_file import File, Synchronous, boot_id, new_epoch, when_free
 from rooms.brokers.sqlite_jobs import Job, Publish, Subscribe
+from rooms.brokers.sqlite_notes import SqliteNotes
 from rooms.brokers.sqlite_pages import Question, read_page
 from rooms.brokers.sqlite_store import Store
 from rooms.brokers.sqlite_trim import Care, Trimmer
@@ -89,6 +91,7 @@ class SqliteBroker(Broker):
         self._store: Store
         self._upkeep: Upkeep
         self._writer: Writer | None = None  # until the file is open
+        self._notes = SqliteNotes(self._now)
         self._reading = trio.CapacityLimiter(1)
         self._memory = MemoryBroker()
         self._subscribed: dict[str, Position] = {}
@@ -102,6 +105,10 @@ class SqliteBroker(Broker):
     def problem(self) -> str | None:
         return None if self._writer is None else self._writer.problem
 
+    @property
+    def notes(self) -> Notes:
+        return self._notes
+
     @asynccontextmanager
     async def open(
         self, deliver: Deliver, retain: Retain = retain_nothing, lost: Lost = ignore_lost
@@ -109,6 +116,7 @@ class SqliteBroker(Broker):
         self._deliver, self._retain = deliver, retain
         trimmer = await when_free(self._path, self._patience, self._open_file)
         writer = self._writer = Writer(self._store, self._now, self._settle)
+        self._notes.use(self._file.writer, writer)
         self._upkeep = Upkeep(self._store, trimmer, writer, self._now, self._care)
         try:
             async with self._memory.open(deliver), self._working(writer):

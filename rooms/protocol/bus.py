@@ -255,6 +255,16 @@ class SendNamed(Struct, frozen=True, tag="send_named"):
     payload: Raw
 
 
+class Noted(Struct, frozen=True, tag="noted"):
+    """What was revoked, and has been written where nodes that start later find it.
+
+    Attributes:
+        notes: Of each the name, since when, and for how many seconds it is to be remembered.
+    """
+
+    notes: list[tuple[str, float, float]]
+
+
 class Ask(Struct, frozen=True, tag="ask"):
     """Answer a question, to the node that asks."""
 
@@ -270,7 +280,7 @@ class Answer(Struct, frozen=True, tag="answer"):
     problem: str = ""
 
 
-Message = Announced | Gone | RoomsChanged | SendAll | SendNamed | Ask | Answer
+Message = Announced | Gone | RoomsChanged | SendAll | SendNamed | Noted | Ask | Answer
 
 
 class _Envelope(Struct, frozen=True, array_like=True):

@@ -20,6 +20,7 @@ from rooms.protocol.bus import (
     BadMessage,
     Gone,
     Message,
+    Noted,
     Question,
     RoomsChanged,
     SendAll,
@@ -138,7 +139,7 @@ class Cluster:
         Raises:
             ConfigError: The others cannot be reached.
         """
-        async with self._peers.open(self.id, self._hear, self.neighbours.read_all):
+        async with self._peers.open(self.id, self._hear, self._missed):
             try:
                 await self._join()
             except Unavailable as error:
@@ -217,7 +218,8 @@ class Cluster:
             return
         log.warning("the lease was lost: telling the other nodes everything anew")
         self.neighbours.be_patient()
-        self.neighbours.read_all()
+        self._missed()
+        self._node.revocations.say_all()
         await self._join()
         await self._keep_names()
 
@@ -284,6 +286,16 @@ class Cluster:
     def _hear_send_named(self, node: str, message: SendNamed) -> None:
         tell_here(self._node, message.names, message.event, message.payload)
 
+    def _hear_noted(self, node: str, message: Noted) -> None:
+        if self._node.shared_revocations is not None:
+            self._node.shared_revocations.hear(message)
+
+    def _missed(self) -> None:
+        """Read everything again: word of something may have been lost."""
+        self.neighbours.read_all()
+        if self._node.shared_revocations is not None:
+            self._node.shared_revocations.read_again()
+
     def _hear_question(self, node: str, message: Ask) -> None:
         try:
             self._questions.send_nowait((node, message))
@@ -326,6 +338,7 @@ HEARD: dict[type[Message], Callable[[Cluster, str, Any], None]] = {
     Answer: Cluster._hear_answer,
     Ask: Cluster._hear_question,
     Gone: Cluster._hear_gone,
+    Noted: Cluster._hear_noted,
     RoomsChanged: Cluster._hear_changes,
     SendAll: Cluster._hear_send_all,
     SendNamed: Cluster._hear_send_named,

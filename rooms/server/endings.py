@@ -64,6 +64,14 @@ def revoke(
     return ended
 
 
+def end_revoked(node: Node) -> None:
+    """End the connections whose sign-in was revoked, wherever that was."""
+    now = time.time()
+    for each in node.connections:
+        if each.identity is not None and node.revocations.cover(each.identity, now):
+            each.end(Forced(REVOKED, NotSignedIn.close_code))
+
+
 def _remember(node: Node, user: str | None, token_id: str | None, expires_at: float | None) -> None:
     now = time.time()
     until = now + node.settings.revocation_seconds if expires_at is None else expires_at

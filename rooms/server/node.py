@@ -7,7 +7,7 @@ import platform
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ from rooms.server.names import Names
 from rooms.server.refusals import Refusals
 from rooms.server.revalidation import Revalidator
 from rooms.server.revocations import Revocations
+from rooms.server.shared_revocations import SharedRevocations
 from rooms.server.shared_tickets import share_tickets
 from rooms.server.stalls import Stalls
 from rooms.server.timers import Timers
@@ -62,6 +63,7 @@ class Node:
         received_bytes: Bytes that came from them.
         secret: That all nodes know, and nobody else; it ends with the last of them.
         revocations: Which sign-ins hold no more.
+        shared_revocations: Keeps them where they outlast this node, if the broker has such a place.
         gate: Says who clients are, by the application or the settings; None if everybody gets in.
         takes_guests: Whether one may sign in under any name that is free.
     """
@@ -105,6 +107,8 @@ class Node:
         self.cluster = None if peers is None else Cluster(self, peers)
         if self.gate is not None and self.cluster is not None:
             share_tickets(self.gate, self.cluster)
+        notes = self.broker.notes
+        self.shared_revocations = None if notes is None else SharedRevocations(self, notes)
 
     @property
     def clients(self) -> dict[str, Client]:
@@ -162,12 +166,13 @@ class Node:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        async with self.broker.open(self.hub.deliver, self.retention, self.hub.skip):
-            if self.cluster is None:
-                yield
-            else:
-                async with self.cluster.running():
-                    yield
+        async with AsyncExitStack() as stack:
+            opening = self.broker.open(self.hub.deliver, self.retention, self.hub.skip)
+            await stack.enter_async_context(opening)
+            for each in (self.cluster, self.shared_revocations):
+                if each is not None:
+                    await stack.enter_async_context(each.running())
+            yield
 
     async def _work(self, working: trio.CancelScope) -> None:
         """Do what all connections need; a cancelled block still needs it for its goodbyes."""

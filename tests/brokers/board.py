@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from rooms.brokers.base import Broker
+from rooms.brokers.notes import Note, Notes
 from rooms.brokers.peers import (
     HOLD_SECONDS,
     LEASE_SECONDS,
@@ -49,6 +50,7 @@ class Board:
         self.leases: dict[str, tuple[bytes, float]] = {}
         self.places: dict[tuple[str, str], _Place] = {}
         self.claims: dict[str, _Claim] = {}
+        self.notes: dict[str, tuple[bytes, float]] = {}
         self.nodes: dict[str, BoardPeers] = {}
         self.told: list[bytes] = []
 
@@ -57,6 +59,7 @@ class Board:
         self.leases.clear()
         self.places.clear()
         self.claims.clear()
+        self.notes.clear()
 
     def expire(self) -> None:
         """Forget what is over."""
@@ -64,6 +67,7 @@ class Board:
         old = now - LEASE_SECONDS
         self.leases = {node: each for node, each in self.leases.items() if each[1] > old}
         self.places = {key: place for key, place in self.places.items() if place.until > now}
+        self.notes = {name: each for name, each in self.notes.items() if each[1] > now}
         for name, claim in list(self.claims.items()):
             claim.until = {node: until for node, until in claim.until.items() if until > now}
             if not claim.until:
@@ -104,49 +108,49 @@ class BoardPeers(Peers):
             del self.board.nodes[node]
 
     async def join(self, info: bytes) -> dict[str, Lease]:
-        await self._reach()
+        await self.reach()
         self.board.leases[self._node] = info, trio.current_time()
         return self._listed()
 
     async def renew(self, info: bytes) -> dict[str, Lease] | None:
-        await self._reach()
+        await self.reach()
         if self._node not in self.board.leases:
             return None
         self.board.leases[self._node] = info, trio.current_time()
         return self._listed()
 
     async def leave(self) -> None:
-        await self._reach()
+        await self.reach()
         self.board.leases.pop(self._node, None)
 
     async def tell(self, message: bytes, node: str | None = None) -> None:
-        await self._reach()
+        await self.reach()
         self.board.told.append(message)
         for each in list(self.board.nodes.values()):
             if (node is None or each._node == node) and not each.deaf and not each.cut:
                 each._hear(message)
 
     async def hold(self, number: int, changes: Sequence[Change]) -> None:
-        await self._reach()
+        await self.reach()
         self.calls += 1
         for change in changes:
             self._hold(number, change)
 
     async def held(self, places: Sequence[tuple[str, str]]) -> list[Held]:
-        await self._reach()
+        await self.reach()
         self.calls += 1
         found = [self.board.places.get(place, _Place()) for place in places]
         return [Held(place.number, dict(place.entries)) for place in found]
 
     async def keep(self, rooms: Sequence[str]) -> list[str]:
-        await self._reach()
+        await self.reach()
         kept = [room for room in rooms if (room, self._node) in self.board.places]
         for room in kept:
             self.board.places[room, self._node].until = trio.current_time() + HOLD_SECONDS
         return [room for room in rooms if room not in kept]
 
     async def claim(self, name: str, secret: str, value: str, nodes: Sequence[str]) -> str | None:
-        await self._reach()
+        await self.reach()
         claim = self.board.claims.get(name)
         if claim is not None and claim.secret != secret and not claim.until.keys() & set(nodes):
             claim = None
@@ -158,14 +162,19 @@ class BoardPeers(Peers):
         return claim.value
 
     async def release(self, name: str) -> None:
-        await self._reach()
+        await self.reach()
         claim = self.board.claims.get(name)
         if claim is not None:
             claim.until.pop(self._node, None)
             if not claim.until:
                 del self.board.claims[name]
 
-    async def _reach(self) -> None:
+    async def reach(self) -> None:
+        """Get as far as the board.
+
+        Raises:
+            Unavailable: Something is cut.
+        """
         await trio.lowlevel.checkpoint()
         if self.cut:
             raise Unavailable("the board cannot be reached")
@@ -191,12 +200,38 @@ class BoardPeers(Peers):
             del self.board.places[key]
 
 
+class BoardNotes(Notes):
+    """The notes on a board, by the way of one node."""
+
+    def __init__(self, peers: BoardPeers) -> None:
+        self._peers = peers
+
+    async def write(self, notes: Sequence[Note]) -> None:
+        kept = await self._kept()
+        for name, value, seconds in notes:
+            _, known = kept.get(name, (b"", 0.0))
+            kept[name] = value, max(known, trio.current_time() + seconds)
+
+    async def read(self) -> list[Note]:
+        kept, now = await self._kept(), trio.current_time()
+        return [Note(name, value, ends - now) for name, (value, ends) in kept.items()]
+
+    async def _kept(self) -> dict[str, tuple[bytes, float]]:
+        await self._peers.reach()
+        return self._peers.board.notes
+
+
 class BoardBroker(BusBroker):
     """A broker for several nodes that share more than publications."""
 
     def __init__(self, bus: Bus, peers: BoardPeers) -> None:
         super().__init__(bus)
         self._peers = peers
+        self._notes = BoardNotes(peers)
+
+    @property
+    def notes(self) -> Notes | None:
+        return self._notes
 
     @property
     def peers(self) -> Peers | None:
