@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import structlog
 import trio
@@ -41,6 +41,10 @@ that died and whoever does not answer."""
 GOING_AWAY, BAD_GATEWAY = 1001, 1014
 """What one end is told when the other did not say why it left."""
 
+_PATH_SAFE = "!$&'()*+,;=:@"
+_QUERY_SAFE = "%&=+/?:@!$'()*,;-._~"
+"""What a path's segment and a query may hold as it is (RFC 3986, sections 3.3 and 3.4)."""
+
 _PLACE = re.compile(r"\{(\+?)(\w+)\}")
 
 log = structlog.get_logger("rooms")
@@ -56,7 +60,7 @@ class Gateway:
     Args:
         url: ``ws://`` or ``wss://``.  In its path and query ``{name}`` stands for the path's or
             query's parameter of that name, ``{+name}`` for one whose slashes stay, and
-            ``{query}`` for the whole query.
+            ``{query}`` for the whole query; what is escaped stays so.
         headers: The request's headers that are passed on as they are.
         user_header: Who is signed in is said in this one: a JSON Web Token, signed (HS256) with
             ``secret``.
@@ -159,20 +163,31 @@ class Gateway:
         """Return path and query for the upstream.
 
         Raises:
-            BadHead: A parameter would lead somewhere else (RFC 3986, section 5.2.4).
+            BadHead: A parameter would lead somewhere else.
+        """
+        path, mark, query = self._address.target.partition("?")
+        asked = self._filled(path, ws, _PATH_SAFE) + mark + self._filled(query, ws, "")
+        return asked.removesuffix("?")
+
+    def _filled(self, text: str, ws: WebSocket, safe: str) -> str:
+        """Return ``text`` with each place filled in.
+
+        Args:
+            safe: What means nothing there; all else is percent-encoded, if it is not already.
         """
         queried = ws.query_parameters
 
         def fill(place: re.Match[str]) -> str:
-            keeps_slashes, name = place[1], place[2]
-            if name == "query" and name not in ws.path_parameters:
-                return quote(ws.query, safe="%&=+/?:@!$'()*,;-._~")
-            value = ws.path_parameters.get(name, queried.get(name, ""))
-            if {".", ".."} & set(value.split("/")):
-                raise BadHead(HTTPStatus.BAD_REQUEST)
-            return quote(value, safe="/" if keeps_slashes else "")
+            slashes, name = "/" * len(place[1]), place[2]
+            if name not in ws.raw_parameters:
+                if name == "query":
+                    return quote(ws.query, safe=_QUERY_SAFE, encoding="latin-1")
+                return quote(_checked(queried.get(name, "")), safe=slashes)
+            value = ws.raw_parameters[name]
+            _checked(unquote(value))
+            return quote(value, safe=f"%{slashes}{safe}", encoding="latin-1")
 
-        return _PLACE.sub(fill, self._address.target).removesuffix("?")
+        return _PLACE.sub(fill, text)
 
     def _passed_headers(self, ws: WebSocket, settings: Settings) -> Iterator[tuple[str, str]]:
         given = ws.headers
@@ -246,6 +261,17 @@ async def _pass_messages(source: Endpoint, sink: Endpoint) -> None:
             opcode = CONTINUATION if inside else TEXT if text else BINARY
             await sink.write(payload, opcode, fin=part.last)
             inside = not part.last
+
+
+def _checked(value: str) -> str:
+    """Return a parameter.
+
+    Raises:
+        BadHead: It would lead somewhere else (RFC 3986, section 5.2.4).
+    """
+    if {".", ".."} & set(value.split("/")):
+        raise BadHead(HTTPStatus.BAD_REQUEST)
+    return value
 
 
 def _told(code: int, reason: str = "") -> Disconnect:

@@ -53,7 +53,7 @@ class RawRequest:
     """A request for an endpoint of an application's own, which may be accepted.
 
     Attributes:
-        parameters: What stands in the path for the route's.
+        parameters: What stands in the path for the route's, as it came.
         extra: What came behind the request.
         identity: Who the client has proved to be.
     """

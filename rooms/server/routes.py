@@ -114,10 +114,10 @@ class Routes:
         self._routes = dict(sorted({**self._routes, shape: route}.items()))
 
     def find(self, raw_path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return whom a path is for, with its parameters.
+        """Return whom a path is for, with its parameters as they came.
 
         Args:
-            raw_path: As it came; what an escaped ``/`` is part of is one segment.
+            raw_path: What an escaped ``/`` is part of is one segment.
         """
         if not self._routes:
             return None
@@ -128,7 +128,7 @@ class Routes:
         for route in self._routes.values():
             found = route.pattern.match(path)
             if found is not None:
-                return route, {name: unquote(value) for name, value in found.items()}
+                return route, dict(route.pattern.match(raw_path) or found)
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import trio
 
@@ -38,11 +38,13 @@ class WebSocket:
     Attributes:
         connection: The server's own side of it.
         path_parameters: What stands in the path for each ``{name}``, percent-decoded.
+        raw_parameters: The same as it came.
     """
 
-    def __init__(self, connection: RawConnection, path_parameters: dict[str, str]) -> None:
+    def __init__(self, connection: RawConnection, raw_parameters: dict[str, str]) -> None:
         self.connection = connection
-        self.path_parameters = path_parameters
+        self.raw_parameters = raw_parameters
+        self.path_parameters = {name: unquote(value) for name, value in raw_parameters.items()}
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.id} {self.path} from {self.remote}>"

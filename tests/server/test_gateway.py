@@ -258,11 +258,33 @@ async def test_the_upstream_is_told_who_asks_for_what() -> None:
     assert (claims["sub"], claims["name"]) == ("u7", "Ana")
 
 
-async def test_a_parameter_leads_nowhere_else() -> None:
+@pytest.mark.parametrize("path", ["/in/a/%2E%2E/b", "/in/a/../b", "/in/a%2F..%2Fb"])
+async def test_a_parameter_leads_nowhere_else(path: str) -> None:
     async with upstream() as other:
         way = Gateway(f"{other.url}/tell/{{+rest}}")
         async with gateway(("/in/{+rest}", way)) as front:
-            assert (await refused(front, "/in/a/%2E%2E/b"))[0] == 400
+            assert (await refused(front, path))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/in/a%2Fb/c", "/a%2Fb/c?in=a%2Fb/c"),
+        ("/in/%7e~%41:@", "/%7e~%41:@?in=%7e~%41%3A%40"),
+        ("/%69n/a%2Fb", "/a%2Fb?in=a%2Fb"),
+        ("/in/a&b=c", "/a&b=c?in=a%26b%3Dc"),
+        ("/in/a%26b+c", "/a%26b+c?in=a%26b%2Bc"),
+        ('/in/"#', "/%22%23?in=%22%23"),
+        ("/in/é", "/%C3%A9?in=%C3%A9"),
+    ],
+)
+async def test_a_path_is_passed_on_as_it_came(path: str, target: str) -> None:
+    asked: list[bytes] = []
+    async with fake(ACCEPTS, asked=asked) as url:
+        way = Gateway(f"{url}{{+rest}}?in={{+rest}}")
+        async with gateway(("/in/{+rest}", way)) as front:
+            await front.connect(path)
+    assert asked[0].split(b" ")[1].decode() == target
 
 
 async def test_nothing_is_said_of_users_without_a_secret(tmp_path: Any) -> None:
@@ -283,16 +305,21 @@ ACCEPTS = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\n"
 
 
 @asynccontextmanager
-async def fake(answer: bytes | None, *, stay: bool = False) -> AsyncIterator[str]:
+async def fake(
+    answer: bytes | None, *, stay: bool = False, asked: list[bytes] | None = None
+) -> AsyncIterator[str]:
     """Listen as something that answers so, or never; a 101 is made a right one.
 
     Args:
         stay: Whether it keeps connections that it has answered, until the block ends.
+        asked: Gets the requests.
     """
     from rooms.protocol.handshake import accept_key
 
     async def handle(stream: trio.SocketStream) -> None:
         request = bytes(await stream.receive_some())
+        if asked is not None:
+            asked.append(request)
         if answer is None:
             await trio.sleep_forever()
             return
