@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 import trio
 from msgspec import Raw
@@ -46,6 +47,28 @@ def ignore_lost(room: str, position: Position) -> None:
     """Tell nobody."""
 
 
+class Publishing(Protocol):
+    """A publication that was begun.
+
+    Attributes:
+        done: Whether it is known what came of it.
+    """
+
+    done: bool
+
+    def position(self) -> Position:
+        """Return where it was published, once that is known.
+
+        Raises:
+            Unavailable: It failed for the moment.
+        """
+        ...
+
+    def give_up(self) -> None:
+        """Have it not published, if it is not too late; nobody is told what comes of it."""
+        ...
+
+
 class Broker(ABC):
     """Carries publications between nodes, gives each its position and keeps the last of them.
 
@@ -65,7 +88,12 @@ class Broker(ABC):
     Both halves of each call exist because a member must never wait: the ``_nowait`` half does the
     whole work at once or raises `trio.WouldBlock` without having done anything, and then the
     asynchronous half does it.
+
+    Attributes:
+        begins: Whether `begin_publish` works.
     """
+
+    begins = False
 
     @property
     def counts(self) -> Counter[str]:
@@ -150,6 +178,28 @@ class Broker(ABC):
             trio.WouldBlock: It cannot be done at once; await `publish`.
             Unavailable: It cannot be done for the moment; nothing was published.
         """
+
+    def begin_publish(
+        self,
+        room: str,
+        event: str,
+        payload: Raw,
+        sender: Origin | None,
+        key: str | None,
+        landed: Callable[[], object],
+    ) -> Publishing:
+        """As `publish`, without a task that waits: many can be under way at a time.
+
+        What is begun in one room is published in the order in which it was begun, as far as it is.
+
+        Args:
+            landed: Called when it is done, not before this returns; neither blocks nor raises.
+
+        Raises:
+            trio.WouldBlock: It does not do that, or not for the moment; await `publish`.
+            Unavailable: It cannot be done for the moment; nothing was published.
+        """
+        raise trio.WouldBlock
 
     @abstractmethod
     def history_nowait(

@@ -31,6 +31,7 @@ from rooms.brokers.base import (
     Broker,
     Deliver,
     Lost,
+    Publishing,
     Retain,
     ignore_lost,
     retain_nothing,
@@ -67,6 +68,8 @@ class RedisBroker(Broker):
         patience: Seconds for which opening, and later every call, waits for an engine that is away.
         ahead: Seconds by which the engine's time is taken to be later than it is, for tests.
     """
+
+    begins = True
 
     def __init__(
         self, url: RedisUrl, patience: float = 10.0, *, ahead: Callable[[], float] = lambda: 0.0
@@ -182,13 +185,23 @@ class RedisBroker(Broker):
         key: str | None = None,
     ) -> Position:
         await trio.lowlevel.checkpoint()
-        body = encode(room, event, payload, sender)
-        keys = self._pages.keys(room)
-        if key is not None:
-            keys.append(self._names.key(room, key))
-        args = [*self._pages.life(room), *self._channels(room), body, KEY_SECONDS * 1000]
-        epoch, offset = await self.engine.call(Call(PUBLISH, keys, args, again=key is not None))
-        return Position(epoch.decode(), offset)
+        call = self._publication(room, event, payload, sender, key)
+        await self.engine.call(call)
+        return call.position()
+
+    def begin_publish(
+        self,
+        room: str,
+        event: str,
+        payload: Raw,
+        sender: Origin | None,
+        key: str | None,
+        landed: Callable[[], object],
+    ) -> Publishing:
+        call = self._publication(room, event, payload, sender, key)
+        call.landed = landed
+        self.engine.begin(call)
+        return call
 
     def history_nowait(
         self,
@@ -210,6 +223,16 @@ class RedisBroker(Broker):
     ) -> Page:
         await trio.lowlevel.checkpoint()
         return await self._pages.page(room, limit, since, before, newest_first)
+
+    def _publication(
+        self, room: str, event: str, payload: Raw, sender: Origin | None, key: str | None
+    ) -> _Publication:
+        body = encode(room, event, payload, sender)
+        keys = self._pages.keys(room)
+        if key is not None:
+            keys.append(self._names.key(room, key))
+        args = [*self._pages.life(room), *self._channels(room), body, KEY_SECONDS * 1000]
+        return _Publication(PUBLISH, keys, args, again=key is not None)
 
     # What is heard.
 
@@ -261,6 +284,21 @@ class RedisBroker(Broker):
         if self.engine.sharded:
             return "SUBSCRIBE", self._names.shared("all")
         return "PSUBSCRIBE", self._names.room("c", "*")
+
+
+class _Publication(Call):
+    """A run of the script that publishes."""
+
+    __slots__ = ()
+
+    def position(self) -> Position:
+        """Return where it was published.
+
+        Raises:
+            Unavailable: It failed.
+        """
+        epoch, offset = self.result()
+        return Position(epoch.decode(), offset)
 
 
 class _Everything:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
+from math import inf
 from typing import Any, cast
 
 import structlog
@@ -20,7 +21,7 @@ from coredis.exceptions import (
 )
 
 from rooms.brokers.redis_connection import REPLY_SECONDS
-from rooms.brokers.redis_scripts import TELL, Script
+from rooms.brokers.redis_scripts import Script
 from rooms.errors import Unavailable
 
 log = structlog.get_logger("rooms")
@@ -37,6 +38,8 @@ SAY_SECONDS = 10.0
 ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadingError)
 """Says a server that is not, or not yet, the right one; nothing was done."""
 
+NOT_DONE = (*ELSEWHERE, NoScriptError)
+"""Says a server that has not done anything, and what it was asked is to be asked again."""
 
 AWAY = "The server's broker is away for the moment; try again."
 
@@ -51,6 +54,10 @@ class Elsewhere(Exception):
     """The server is not the right one any more."""
 
 
+def _nobody() -> None:
+    """Tell nobody."""
+
+
 class Call:
     """One run of a script.
 
@@ -58,10 +65,25 @@ class Call:
         again: Whether it may be run again when it is not known whether it was.
 
     Attributes:
+        done: Whether it is known what came out.
+        due: When it fails, whatever it waits for.
+        landed: Called as soon as it is done.
         sent: Whether it may have been run.
     """
 
-    __slots__ = ("_error", "_result", "again", "args", "done", "given_up", "keys", "script", "sent")
+    __slots__ = (
+        "_error",
+        "_result",
+        "again",
+        "args",
+        "done",
+        "due",
+        "given_up",
+        "keys",
+        "landed",
+        "script",
+        "sent",
+    )
 
     def __init__(
         self,
@@ -76,14 +98,17 @@ class Call:
         self.again = again
         self.given_up = False
         self.sent = False
-        self.done = trio.Event()
+        self.done = False
+        self.due = inf
+        self.landed: Callable[[], object] = _nobody
         self._result: Any = None
         self._error: Unavailable | None = None
 
     def succeed(self, result: Any) -> None:
         """Tell who waits what came out."""
-        self._result = result
-        self.done.set()
+        if not self.done:
+            self._result, self.done = result, True
+            self.landed()
 
     @property
     def unsure(self) -> bool:
@@ -92,8 +117,14 @@ class Call:
 
     def fail(self, message: str) -> None:
         """Tell who waits that it failed for the moment."""
-        self._error = Unavailable(message)
-        self.done.set()
+        if not self.done:
+            self._error, self.done = Unavailable(message), True
+            self.landed()
+
+    def give_up(self) -> None:
+        """Have it not run, if it is not too late, and nobody told."""
+        self.given_up = True
+        self.landed = _nobody
 
     def result(self) -> Any:
         """Return what came out.
@@ -118,30 +149,52 @@ class Calls:
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
-        self._send, self._receive = trio.open_memory_channel[Call](WAITING)
-        self._first: deque[Call] = deque()  # those that are to be tried again
+        self._waiting: deque[Call] = deque()
+        self._sent: Sequence[Call] = ()
+        self._sender = trio.lowlevel.ParkingLot()
+        self._outside = trio.lowlevel.ParkingLot()
         self._refused = 0  # and not said yet
         self._said = -SAY_SECONDS
 
+    def put_nowait(self, call: Call) -> None:
+        """Have ``call`` done.
+
+        Raises:
+            trio.WouldBlock: Too many are waiting.
+        """
+        if len(self._waiting) >= WAITING:
+            raise trio.WouldBlock
+        self._waiting.append(call)
+        self._sender.unpark()
+
     async def put(self, call: Call) -> None:
         """Have ``call`` done, waiting while too many are waiting."""
-        await self._send.send(call)
+        while len(self._waiting) >= WAITING:
+            await self._outside.park()
+        self.put_nowait(call)
 
     def take_back(self) -> list[Call]:
         """Return all that wait, for another server."""
-        calls = [*self._first]
-        self._first.clear()
-        while True:
-            try:
-                calls.append(self._receive.receive_nowait())
-            except trio.WouldBlock:
-                return calls
+        calls = [*self._waiting]
+        self._waiting.clear()
+        self._outside.unpark_all()
+        return calls
 
     def put_first(self, calls: Sequence[Call]) -> None:
         """Have calls done before all others."""
-        self._first.extendleft(reversed(calls))
-        with contextlib.suppress(trio.WouldBlock):  # then nobody sleeps
-            self._send.send_nowait(_nudge())
+        self._waiting.extendleft(reversed(calls))
+        self._sender.unpark()
+
+    def fail_overdue(self, now: float) -> float:
+        """Fail what is overdue, and return when the next will be."""
+        for call in chain(self._sent, self._waiting):
+            if call.due > now and call.due < inf and not call.done:
+                return call.due
+            if call.due <= now and not call.done:
+                self._counts["given_up"] += 1
+                call.given_up = True
+                call.fail(UNSURE if call.unsure else AWAY)
+        return inf
 
     async def run(self, client: Redis[bytes]) -> None:
         """Send what waits, for ever.
@@ -150,12 +203,13 @@ class Calls:
             Elsewhere, RedisError, OSError: It is over with this server.
         """
         while True:
-            batch = await self._batch()
+            batch = self._sent = await self._batch()
             self._counts["pipelines"] += 1
-            again = self._settle(batch, await self._answers(client, batch))
-            if again:
+            results = await self._answers(client, batch)
+            self._sent = ()
+            if again := self._settle(batch, results):
                 self.put_first(again)
-                raise Elsewhere
+                await _load(client, batch, results)
 
     async def _answers(self, client: Redis[bytes], batch: list[Call]) -> Sequence[Any]:
         """Return what came of each call; a batch that is cut short is tried again or fails."""
@@ -163,55 +217,41 @@ class Calls:
         for call in batch:
             call.sent = True
         try:
-            answers = await self._execute(client, batch)
+            answers = await _pipeline(client, batch)
             return answers
         finally:
             if answers is None:
+                self._sent = ()
                 self._interrupted(batch)
 
     async def _batch(self) -> list[Call]:
         batch: list[Call] = []
         while not batch:
-            if not self._first:
-                self._first.append(await self._receive.receive())
+            if not self._waiting:
+                await self._sender.park()
             await trio.lowlevel.checkpoint()  # who publishes at the same time comes along
-            batch = [call for call in self._first if not call.given_up]
-            self._first.clear()
-        while len(batch) < BATCH:
-            try:
-                call = self._receive.receive_nowait()
-            except trio.WouldBlock:
-                break
-            if not call.given_up:
-                batch.append(call)
+            while self._waiting and len(batch) < BATCH:
+                call = self._waiting.popleft()
+                if not call.given_up:
+                    batch.append(call)
+        if self._outside:
+            self._outside.unpark_all()
         return batch
 
-    async def _execute(self, client: Redis[bytes], batch: list[Call]) -> Sequence[Any]:
-        """Return the result or error of each call of a batch."""
-        results = await _pipeline(client, batch)
-        missing = {
-            call.script for call, result in zip(batch, results, strict=True) if _unknown(result)
-        }
-        if not missing:
-            return results
-        for script in missing:
-            await client.script_load(script.text)
-        repeated = [call for call, result in zip(batch, results, strict=True) if _unknown(result)]
-        second = iter(await _pipeline(client, repeated))
-        return [next(second) if _unknown(result) else result for result in results]
-
     def _settle(self, batch: list[Call], results: Sequence[Any]) -> list[Call]:
-        """Give each call its result, and return those that another server must do."""
+        """Give each call its result, and return those that are to be done again."""
         again: list[Call] = []
-        for call, result in zip(batch, results, strict=True):
-            if isinstance(result, ELSEWHERE) or _unknown(result):
-                call.sent = False
-                again.append(call)
-            elif isinstance(result, Exception):
+        for number, (call, result) in enumerate(zip(batch, results, strict=True)):
+            if not isinstance(result, Exception):
+                call.succeed(result)
+            elif not isinstance(result, NOT_DONE):
                 self._note_refusal(call, result)
                 call.fail("The broker refuses that for the moment; its operator finds why in logs.")
+            elif _overtaken(call, batch[number:], results[number:]):
+                call.fail("The broker did something later first; try again.")
             else:
-                call.succeed(result)
+                call.sent = False
+                again.append(call)
         return again
 
     def _note_refusal(self, call: Call, error: Exception) -> None:
@@ -236,15 +276,26 @@ class Calls:
                 call.fail(UNSURE)
 
 
-def _nudge() -> Call:
-    """Return what only wakes."""
-    call = Call(TELL, [], [])
-    call.given_up = True
-    return call
+def _overtaken(call: Call, batch: Sequence[Call], results: Sequence[Any]) -> bool:
+    """Whether something that came after a call and concerns the same is done already."""
+    each = zip(batch, results, strict=True)
+    return any(
+        other.keys[0] == call.keys[0] and not isinstance(result, NOT_DONE) for other, result in each
+    )
 
 
-def _unknown(result: Any) -> bool:
-    return isinstance(result, NoScriptError)
+async def _load(client: Redis[bytes], batch: Sequence[Call], results: Sequence[Any]) -> None:
+    """Have the server learn the scripts that it did not know.
+
+    Raises:
+        Elsewhere: It knew all of them.
+    """
+    each = zip(batch, results, strict=True)
+    missing = {call.script for call, result in each if isinstance(result, NoScriptError)}
+    if not missing:
+        raise Elsewhere
+    for script in missing:
+        await client.script_load(script.text)
 
 
 class _Evalsha:

@@ -78,6 +78,7 @@ class Engine:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
+                nursery.start_soon(self._fail_overdue)
                 why = await self._start()
                 if why is None:
                     yield
@@ -87,6 +88,16 @@ class Engine:
         if why is not None:
             raise ConfigError(f"The broker {self.url.shown} cannot be used: {why}")
 
+    def begin(self, call: Call) -> None:
+        """Have a script run; the call's ``landed`` is called when that is over.
+
+        Raises:
+            Unavailable: The engine is not connected.
+            trio.WouldBlock: Too many calls are waiting.
+        """
+        call.due = trio.current_time() + self.patience
+        self._shard_for(call).calls.put_nowait(call)
+
     async def call(self, call: Call) -> Any:
         """Have a script run and return what came out.
 
@@ -94,15 +105,15 @@ class Engine:
             Unavailable: The engine is away, or refuses it; or it went away while the script was
                 under way, and the message says so where that may have been run.
         """
+        landed = trio.Event()
+        call.landed = landed.set
         with trio.move_on_after(self.patience):
             try:
-                if not self._shards:
-                    raise Unavailable("The server is stopping; try again later.")
-                await self._shard_of(call.keys[0]).calls.put(call)
-                await call.done.wait()
+                await self._shard_for(call).calls.put(call)
+                await landed.wait()
                 return call.result()
             finally:
-                call.given_up = True
+                call.give_up()
         self.counts["given_up"] += 1
         raise Unavailable(UNSURE if call.unsure else AWAY)
 
@@ -135,10 +146,22 @@ class Engine:
         broken = (shard.why for shard in self._shards.values() if shard.problem is not None)
         return next(broken, why)
 
+    async def _fail_overdue(self) -> None:
+        """Fail what was begun and has waited for too long."""
+        while True:
+            now = trio.current_time()
+            due = [shard.calls.fail_overdue(now) for shard in self._shards.values()]
+            await trio.sleep_until(min([*due, now + self.patience]))
+
     # Where what is.
 
+    def _shard_for(self, call: Call) -> Shard:
+        if not self._shards:
+            raise Unavailable("The server is stopping; try again later.")
+        return self._shard_of(call.keys[0])
+
     def _shard_of(self, name: str | bytes) -> Shard:
-        slot = slot_of(name)
+        slot = slot_of(name) if self._ranges else 0
         for low, high, address in self._ranges:
             if low <= slot <= high:
                 return self._shards[address]
@@ -167,7 +190,12 @@ class Engine:
 
         shard = self._shards[address] = Shard(self.url, find, sound, self.counts)
         assert self._nursery is not None
-        self._nursery.start_soon(shard.run)
+        self._nursery.start_soon(self._run, shard)
+
+    async def _run(self, shard: Shard) -> None:
+        """Run a shard until it is dropped, and have others do what was under way."""
+        await shard.run()
+        self._pass_on(shard.calls.take_back())
 
     def _move(self, ranges: list[Range]) -> None:
         """Take over where a cluster's slots are now."""
@@ -193,9 +221,13 @@ class Engine:
                     shard.unlisten(name)
             if not home.hears(name):
                 home.listen(verb, name, ear)
-        calls = [call for shard in shards for call in shard.calls.take_back() if not call.given_up]
+        self._pass_on([call for shard in shards for call in shard.calls.take_back()])
+
+    def _pass_on(self, calls: Sequence[Call]) -> None:
+        """Have calls done by the shards that they belong to now."""
         for call in reversed(calls):
-            self._shard_of(call.keys[0]).calls.put_first([call])
+            if not call.given_up:
+                self._shard_for(call).calls.put_first([call])
 
     def _sound(self, slot: int) -> str:
         """Return a channel that is in a slot."""

@@ -29,7 +29,9 @@ CallNext = Callable[[Context[Any]], Awaitable[Any]]
 
 
 def event_now(session: Session, command: SendEvent) -> bool:
-    """Handle or relay an event and reply, or return False if that takes waiting.
+    """Handle or relay an event, or return False if that takes waiting.
+
+    The reply is said, or will be as soon as the broker has the event.
 
     Raises:
         RequestError: The client may not send that event.
@@ -48,10 +50,25 @@ def event_now(session: Session, command: SendEvent) -> bool:
     try:
         position = broker.publish_nowait(room, command.event, command.payload, session.origin, key)
     except trio.WouldBlock:
-        return False
+        return session.publishing.add(command, room, key)
     if command.id is not None:
         session.say(Reply(id=command.id, position=position))
     return True
+
+
+def begin(session: Session, command: SendEvent) -> bool:
+    """Begin to relay an event without waiting for the broker, or return False if it takes more.
+
+    Raises:
+        RequestError: The client may not send that event.
+    """
+    app = session.node.app
+    handled = app.middlewares or app.handlers.find(command.event, command.room) is not None
+    if handled or not session.node.broker.begins:
+        return False
+    if session.guard is not None and not _permitted_now(session.guard, session, command):
+        return False
+    return session.publishing.add(command, _relayed(session, command), _key(session, command))
 
 
 async def event(session: Session, command: SendEvent) -> None:
@@ -117,7 +134,7 @@ def _context(session: Session, command: SendEvent, handler: Handler | None) -> C
     if command.room is not None:
         room = RoomHandle(session.node, _place(session, command, command.room))
     payload = command.payload if handler is None else handler.decode(command.payload)
-    key = session.scoped_key(command)
+    key = _scoped_key(session, command)
     ctx = Context(session.node.app, session.client, command.event, payload, room, key)
     if isinstance(command, ForeignEvent):
         ctx.headers = command.headers
@@ -170,8 +187,17 @@ async def _relay(session: Session, command: SendEvent, room: str, ctx: Context[A
 
 def _key(session: Session, command: SendEvent) -> str | None:
     """Return the key of an event that is published as it came."""
-    key = session.scoped_key(command)
+    key = _scoped_key(session, command)
     return None if key is None else f"{key}\n{command.event}"
+
+
+def _scoped_key(session: Session, command: SendEvent) -> str | None:
+    """Return the command's key, made different from everybody else's."""
+    if command.key is None:
+        return None
+    # ids begin anew at each start
+    whose = session.origin.user or f"{session.node.life} {session.id}"
+    return f"{whose}\n{command.key}"
 
 
 def _relayed(session: Session, command: SendEvent) -> str:

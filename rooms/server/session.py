@@ -20,7 +20,7 @@ from rooms.errors import (
     TooManyErrors,
     TooManyRequests,
 )
-from rooms.protocol.commands import Message, Origin, SendEvent, User, error_reply
+from rooms.protocol.commands import Message, Origin, User, error_reply
 from rooms.protocol.dialects.base import Decode, Dialect, Voice
 from rooms.protocol.foreign import Said
 from rooms.protocol.frames import BINARY
@@ -32,6 +32,7 @@ from rooms.server.inbox import Inbox
 from rooms.server.outbox import Outbox
 from rooms.server.pace import Pace
 from rooms.server.presence import depart
+from rooms.server.publishing import UnderWay
 from rooms.server.tasks import run_task
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Session:
         goodbye: Shields the closing handshake and ``disconnected`` while they are under way.
         resume: Makes the transport go on after the session was full.
         ping: The last one, until it is answered.
+        publishing: What the broker has not confirmed yet.
         latency: Seconds from the last ping that was answered to its pong.
         write: The outbox's ``write``: the session is the member that rooms know.
     """
@@ -95,6 +97,7 @@ class Session:
         "outbox",
         "pace",
         "ping",
+        "publishing",
         "reason",
         "received",
         "received_bytes",
@@ -141,6 +144,7 @@ class Session:
         self._errors = 0
         self.tasks: dict[trio.CancelScope, None] = {}
         self._inbox = Inbox(node.settings.inbox_messages)
+        self.publishing = UnderWay(self, node.settings.inbox_messages)
         self._said = 0  # bytes, since we last saw that all of it was read
         self._most_said = node.settings.outbox_bytes // 4
         self.pace = Pace(node.settings, node.counters)
@@ -167,7 +171,7 @@ class Session:
             if self.received > self.pace.messages:
                 self.pace.check(self.received, self.received_bytes, len(payload))
             at_once = not self._busy and self._said < self._most_said
-            if at_once and commands.NOW[type(command)](self, command):
+            if at_once and self.publishing.now(command):
                 self._errors = 0
                 return
         except (Exception, SystemExit) as error:
@@ -226,6 +230,7 @@ class Session:
             try:
                 command = await self._inbox.get()
             except trio.EndOfChannel:
+                await self.publishing.landed()
                 if self._parting is not None:
                     self.end(self._parting)
                 return
@@ -245,6 +250,7 @@ class Session:
         """
         self._over = True
         self.full = False
+        self.publishing.give_up()
         self.node.names.release(self)
         self.node.heartbeat.remove(self, self._spoke)
         depart(self, reason)
@@ -287,13 +293,6 @@ class Session:
         self.node.users.add(user.id, self.node.settings.connections_per_user)
         self.client.user = user
         self.origin = Origin(self.id, user.id)
-
-    def scoped_key(self, command: SendEvent) -> str | None:
-        """Return the command's key, made different from everybody else's."""
-        if command.key is None:
-            return None
-        whose = self.origin.user or f"{self.node.life} {self.id}"  # ids begin anew at each start
-        return f"{whose}\n{command.key}"
 
     @property
     def user_key(self) -> str:
@@ -341,7 +340,9 @@ class Session:
     async def perform(self, command: Said) -> None:
         """Do what a client asks for, or what the path says, and answer what goes wrong."""
         try:
-            await commands.perform(self, command)
+            if not self.publishing.begin(command):
+                await self.publishing.landed()
+                await commands.perform(self, command)
             self._errors = 0
         except (Exception, SystemExit) as error:
             self.fail(command, error)

@@ -172,6 +172,20 @@ async def test_nobody_knows_of_what_was_under_way_without_a_key_when_the_engine_
             assert events_of(await near.history("a")) == ["unkeyed"]
 
 
+async def test_what_was_begun_fails_in_time_where_the_engine_is_away() -> None:
+    with Valkey() as valkey:
+        async with Node(url_of(valkey), patience=0.5).opened() as node:
+            await trio.to_thread.run_sync(valkey.kill)
+            await until_away(node.broker)
+            landed = trio.Event()
+            begun = node.broker.begin_publish("a", "1", Raw(b"1"), None, None, landed.set)
+            with trio.fail_after(SECONDS):
+                await landed.wait()
+            with pytest.raises(Unavailable) as caught:
+                begun.position()
+            assert (bool(caught.value.retry_after), node.broker.counts["given_up"]) == (True, 1)
+
+
 async def test_what_is_published_while_it_is_away_is_published_when_it_is_back() -> None:
     with Valkey() as valkey:
         async with Node(url_of(valkey)).opened() as node, trio.open_nursery() as nursery:

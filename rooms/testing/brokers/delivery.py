@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 import trio.testing
 from msgspec import UNSET, Raw
@@ -46,6 +48,25 @@ class DeliveryTests(BrokerTests):
             await node.subscribe("a")
             position = await node.publish("a", "said")
             assert (await node.wait_for("a", "said")).position == position
+
+    async def test_what_is_begun_in_a_room_is_published_in_that_order(self) -> None:
+        async with self.opened() as [node]:
+            if not node.broker.begins:
+                return
+            await node.subscribe("a")
+            landed: list[str] = []
+            begun = [
+                node.broker.begin_publish(
+                    "a", str(n), Raw(b"null"), None, None, partial(landed.append, str(n))
+                )
+                for n in range(20)
+            ]
+            assert not any(each.done for each in begun)
+            await node.wait_for("a", "19")
+            assert node.events("a") == [str(n) for n in range(20)]
+            last = await node.publish("a", "last")
+            assert [each.position().offset for each in begun] == list(range(1, last.offset))
+            assert landed == [str(n) for n in range(20)]
 
     async def test_the_order_is_that_of_the_positions_and_the_same_on_all_nodes(self) -> None:
         async with self.opened(nodes=2) as nodes:
