@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from rooms.errors import RoomsError
 from rooms.protocol.handshake import VERSION, accept_key
 from rooms.protocol.http import BadHead, check_header, parse_headers
+from rooms.protocol.urls import hide_secrets
 
 PORTS = {"ws": 80, "wss": 443}
 
@@ -40,11 +41,11 @@ def parse_address(url: str) -> Address:
     Raises:
         ValueError: That is no such URL, or holds a name and password or a fragment.
     """
-    parts = urlsplit(url)
+    parts, shown = urlsplit(url), hide_secrets(url)
     if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError(f"{url!r} is no address of a WebSocket: write ws://HOST… or wss://HOST…")
+        raise ValueError(f"{shown!r} is no address of a WebSocket: write ws://HOST… or wss://HOST…")
     if "@" in parts.netloc or parts.fragment:
-        raise ValueError(f"{url!r}: neither user, password nor fragment can stand in it")
+        raise ValueError(f"{shown!r}: neither user, password nor fragment can stand in it")
     query = f"?{parts.query}" if parts.query else ""
     port = parts.port or PORTS[parts.scheme]
     return Address(

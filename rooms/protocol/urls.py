@@ -1,4 +1,4 @@
-"""URLs that may hold a password, as they may be shown."""
+"""URLs that may hold a password or a token, as they may be shown."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ _LOGIN = re.compile(r"(?<=://)(?:([^:@/]*:).*|[^:@/]+)@")
 def hide_password(url: str) -> str:
     """Return ``url`` with dots for its password, which may stand there without a user."""
     return _LOGIN.sub(lambda login: f"{login[1] or ''}…@", url)
+
+
+def hide_secrets(url: str) -> str:
+    """Return ``url`` without its password, and with dots for its query, which may hold a token."""
+    shown, query, _ = hide_password(url).partition("?")
+    return f"{shown}?…" if query else shown

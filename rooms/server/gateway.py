@@ -18,6 +18,7 @@ from rooms.errors import Disconnect
 from rooms.protocol.client_handshake import BadAnswer, parse_address
 from rooms.protocol.frames import BINARY, CONTINUATION, TEXT
 from rooms.protocol.http import BadHead, check_header
+from rooms.protocol.urls import hide_secrets
 from rooms.server.tokens.upstream import checked_secret, gateway_secret, signed_user
 from rooms.server.wire import Wire
 from rooms.transports.client import Connected, connect, open_link
@@ -86,10 +87,10 @@ class Gateway:
         connect_seconds: float = 5.0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.url = url
+        self._shown = hide_secrets(url)
         self._address = parse_address(url)
         if _PLACE.search(self._address.authority):
-            raise ValueError(f"{url!r}: only path and query can have places to fill in")
+            raise ValueError(f"{self._shown!r}: only path and query can have places to fill in")
         self._headers = tuple(name.lower() for name in headers)
         self._user_header = user_header
         for name in (user_header, *headers):
@@ -153,7 +154,7 @@ class Gateway:
 
     def _bad_gateway(self, problem: str, *, lives: bool = False) -> BadHead:
         self._note(None if lives else problem)
-        log.warning("upstream refused", upstream=self.url, problem=problem)
+        log.warning("upstream refused", upstream=self._shown, problem=problem)
         return BadHead(HTTPStatus.BAD_GATEWAY, "bad_gateway")
 
     def _note(self, problem: str | None) -> None:

@@ -1,10 +1,10 @@
-"""No password of a URL is shown."""
+"""No secret of a URL is shown."""
 
 from __future__ import annotations
 
 import pytest
 
-from rooms.protocol.urls import hide_password
+from rooms.protocol.urls import hide_password, hide_secrets
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,15 @@ def test_a_password_is_hidden_with_a_user_and_without(url: str, shown: str) -> N
 @pytest.mark.parametrize("url", ["memory://", "redis://host:6379/0", "sqlite:///a@b.db"])
 def test_a_url_without_one_is_shown_as_it_is(url: str) -> None:
     assert hide_password(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ws://host/path", "ws://host/path"),
+        ("ws://host/path?token=hush", "ws://host/path?…"),
+        ("ws://ana:hush@host/?token=hush?#hush", "ws://ana:…@host/?…"),
+    ],
+)
+def test_a_query_may_hold_a_token(url: str, shown: str) -> None:
+    assert hide_secrets(url) == shown
