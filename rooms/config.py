@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -151,17 +153,51 @@ def load(
             where it was found.
     """
     found: dict[str, tuple[Any, str]] = {}
+    environment = environment or {}
     if file is not None:
         found |= {name: (value, str(file)) for name, value in _read_file(file).items()}
-    for variable, value in (environment or {}).items():
-        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if variable.startswith(ENVIRONMENT_PREFIX) and name in Settings.__struct_fields__:
-            found[name] = (value, variable)
+    for name, variable in _variables(environment).items():
+        if name in Settings.__struct_fields__:
+            found[name] = (environment[variable], variable)
     for name, value in (flags or {}).items():
         if value is not None:
             found[name] = (value, "--" + name.replace("_", "-"))
     values = {name: _convert(name, value, source) for name, (value, source) in found.items()}
     return Loaded(Settings(**values), {name: source for name, (_, source) in found.items()})
+
+
+def load_here(flags: Mapping[str, Any]) -> Loaded:
+    """Return the settings of this process: by flags, its environment and the file that is here.
+
+    Raises:
+        ConfigError: As `load` does.
+    """
+    file = Path(FILE_NAME)
+    return load(flags, os.environ, file if file.exists() else None)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> str:
+    """Return a line on what looks like a setting and is none, or nothing; it shows no value.
+
+    It may be another program's, so it is no mistake.
+    """
+    known = Settings.__struct_fields__
+    lines = []
+    for name, variable in _variables(environment).items():
+        if name not in known:
+            near = [_variable(each) for each in get_close_matches(name, known, 1)]
+            lines.append(f"{variable} is no setting{''.join(f', {each} is' for each in near)}")
+    return "; ".join(lines)
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return each variable that has our prefix, by the name of the setting that it would be."""
+    ours = (variable for variable in environment if variable.startswith(ENVIRONMENT_PREFIX))
+    return {variable.removeprefix(ENVIRONMENT_PREFIX).lower(): variable for variable in ours}
+
+
+def _variable(name: str) -> str:
+    return ENVIRONMENT_PREFIX + name.upper()
 
 
 def _read_file(file: Path) -> dict[str, Any]:

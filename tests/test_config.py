@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rooms.config import SECRETS, Loaded, Settings, load
+from rooms.config import SECRETS, Loaded, Settings, load, unknown_variables
 from rooms.errors import ConfigError
 
 
@@ -43,6 +43,23 @@ def test_the_environment_sets_by_name_in_capitals(variable: str, text: str, valu
 def test_variables_of_others_and_unknown_names_are_left_alone() -> None:
     environment = {"PORT": "1", "ROOMS_": "x", "ROOMS_FLAVOUR": "mint", "rooms_port": "2"}
     assert load(environment=environment) == Loaded(Settings(), {})
+
+
+def test_what_looks_like_a_setting_is_named_with_the_nearest_that_is_one() -> None:
+    environment = {
+        "PORT": "1",
+        "ROOMS_PORT": "2",
+        "ROOMS_PROT": "hush",
+        "ROOMS_JWT_SECRTE": "hush",
+        "ROOMS_FLAVOUR": "hush",
+        "_ROOMS_WORKER": "3",
+    }
+    assert unknown_variables(environment) == (
+        "ROOMS_PROT is no setting, ROOMS_PORT is; "
+        "ROOMS_JWT_SECRTE is no setting, ROOMS_JWT_SECRET is; "
+        "ROOMS_FLAVOUR is no setting"
+    )
+    assert unknown_variables({"ROOMS_PORT": "2"}) == ""
 
 
 def test_a_file_sets_by_the_same_name(file: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
 from rooms.cli.serve import setting_options
-from rooms.config import FILE_NAME, SECRETS, Loaded, Settings, load
+from rooms.config import SECRETS, Loaded, Settings, load_here, unknown_variables
 from rooms.errors import ConfigError
 from rooms.protocol.urls import hide_password
 
@@ -27,12 +26,13 @@ def config(as_json: bool, changed: bool, **flags: Any) -> None:
 
     An option outweighs the environment (ROOMS_…), which outweighs rooms.toml.
     """
-    file = Path(FILE_NAME)
     try:
-        loaded = load(flags, os.environ, file if file.exists() else None)
+        loaded = load_here(flags)
     except ConfigError as error:
         click.echo(f"rooms: {error}", err=True)
         raise SystemExit(2) from None
+    if unknown := unknown_variables(os.environ):
+        click.echo(f"rooms: {unknown}.", err=True)
     rows = _rows(loaded)
     if changed:
         rows = [row for row in rows if row[2] != DEFAULT]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from rooms import logs
-from rooms.config import load
+from rooms.config import load_here
 from rooms.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,17 +17,16 @@ if TYPE_CHECKING:
 log = structlog.get_logger("rooms")
 
 
-def reloader(flags: Mapping[str, Any], file: Path) -> Callable[[Server], None]:
+def reloader(flags: Mapping[str, Any]) -> Callable[[Server], None]:
     """Return what loads the settings anew from the same places; what does not fit changes nothing.
 
     Args:
-        flags: Of the command line; they go on to outweigh the file.
-        file: May have come or gone since the start.
+        flags: Of the command line; they go on to outweigh the file, which may have come or gone.
     """
 
     def reload(server: Server) -> None:
         try:
-            loaded = load(flags, os.environ, file if file.exists() else None)
+            loaded = load_here(flags)
             changes = server.reload(loaded.settings)
         except ConfigError as error:
             log.error("settings not reloaded, the old ones hold", error=str(error))

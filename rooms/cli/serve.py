@@ -6,13 +6,20 @@ import os
 import socket
 from collections.abc import Callable, Collection
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
 
-from rooms.config import ENVIRONMENT_PREFIX, FILE_NAME, SECRETS, Loaded, Settings, load
+from rooms.config import (
+    ENVIRONMENT_PREFIX,
+    FILE_NAME,
+    SECRETS,
+    Loaded,
+    Settings,
+    load_here,
+    unknown_variables,
+)
 from rooms.errors import ConfigError
 from rooms.protocol.urls import hide_password
 from rooms.server.admin_settings import has_admin_tokens
@@ -217,15 +224,18 @@ def start(
 
 
 def _start(make: MakeApp, flags: dict[str, Any], *, chat: bool, reload: bool) -> None:
+    import structlog
+
     from rooms import logs
     from rooms.cli.worker import take_orders
 
     orders = take_orders(os.environ)
     if orders is not None:
         flags = flags | orders.settings
-    file = Path(FILE_NAME)
-    loaded = load(flags, os.environ, file if file.exists() else None)
+    loaded = load_here(flags)
     logs.configure(loaded.settings.log_level, loaded.settings.log_format)
+    if orders is None and (unknown := unknown_variables(os.environ)):
+        structlog.get_logger("rooms").warning("unknown in the environment", variables=unknown)
     if orders is None and (reload or loaded.settings.workers > 1):
         from rooms.cli.supervise import supervise
 
@@ -283,7 +293,7 @@ async def _run(app: Any, run: Run) -> None:
     from rooms.cli.worker import report
     from rooms.serving import serve as serve_app
 
-    obedient = Signals(reloader(run.flags, Path(FILE_NAME)), bound=dies_with_terminal())
+    obedient = Signals(reloader(run.flags), bound=dies_with_terminal())
     settings = run.loaded.settings
     mistake: ConfigError | None = None
     with trio.open_signal_receiver(*handled()) as signals:

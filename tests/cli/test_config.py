@@ -51,6 +51,15 @@ def test_no_secret_is_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert "(hidden)" in output
 
 
+def test_a_variable_that_is_no_setting_is_told_beside_what_is_printed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOMS_PROT", "hush")
+    result = CliRunner().invoke(main, ["config", "--changed"])
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "rooms: ROOMS_PROT is no setting, ROOMS_PORT is.\n"
+
+
 def test_a_setting_that_does_not_fit_is_named(folder: Path) -> None:
     result = CliRunner().invoke(main, ["config", "--port", "high"])
     assert result.exit_code == 2

@@ -54,6 +54,14 @@ async def test_a_token_is_made_and_printed_once_unless_one_is_given() -> None:
         assert "sesame" not in printed + rest.decode()
 
 
+def test_a_variable_that_is_no_setting_is_told_in_a_line_of_the_log() -> None:
+    result = rooms("serve", "nowhere:app", ROOMS_PROT="hush")
+    [line] = [line for line in result.stderr.splitlines() if "ROOMS_" in line]
+    assert "warning" in line
+    assert "ROOMS_PROT is no setting, ROOMS_PORT is" in line
+    assert "hush" not in result.stderr
+
+
 async def _more(process: trio.Process, pattern: str) -> bool:
     assert process.stdout is not None
     with trio.fail_after(START_SECONDS):
