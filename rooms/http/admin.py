@@ -79,7 +79,7 @@ class AdminApi:
             started_at=self._started_at,
             uptime=time.time() - self._started_at,
             rooms=len(self._app.room_names),
-            clients=len(self._app.clients),
+            clients=len(self._app.clients) + len(self._app.websockets),
             connections=self._app.node.admission.connections,
             lag=round(self._app.node.lag.seconds, 4),
         )

@@ -37,7 +37,9 @@ from rooms.protocol.topics import parse_filter
 from rooms.server import reach
 from rooms.server.app import App
 from rooms.server.asking import Answers
+from rooms.server.client import Client
 from rooms.server.questions import client_order
+from rooms.server.websocket import WebSocket
 
 T = TypeVar("T")
 
@@ -80,7 +82,7 @@ async def show_room(app: App, name: str, asked: PageQuery) -> RoomPage:
 
 async def list_clients(app: App, asked: PageQuery) -> ClientsPage:
     """Return a page of the clients of all nodes, by id."""
-    every = list(app.clients.values())
+    every: list[Client | WebSocket] = [*app.clients.values(), *app.websockets.values()]
     here, more = page_of(asked, every, lambda each: each.id, client_order)
     views = [client_view(each, app.node.life) for each in here]
     answers = await _ask_all(app, ListClients(asked.limit + 1, asked.after))
@@ -95,7 +97,7 @@ async def show_client(app: App, client_id: str) -> ClientView:
     Raises:
         ApiError: There is none, or its node does not answer.
     """
-    client = app.clients.get(client_id)
+    client = app.clients.get(client_id) or app.websockets.get(client_id)
     if client is not None:
         return client_view(client, app.node.life)
     content = await _ask_home(app, client_id, ShowClient(client_id))
@@ -116,7 +118,8 @@ async def send(app: App, client_id: str, order: EventOrder) -> None:
         return
     payload = msgspec.Raw(msgspec.json.encode(order.payload))
     if not await _ask_home(app, client_id, SendTo([client_id], order.event, payload)):
-        raise not_found(client_id)
+        message = f"There is no client {client_id!r} that takes events."
+        raise ApiError(404, "not_found", message)
 
 
 async def disconnect(app: App, client_id: str, code: int, reason: str) -> None:

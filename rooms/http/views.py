@@ -14,6 +14,7 @@ from rooms.protocol.commands import Position
 from rooms.protocol.names import NAME_BYTES
 from rooms.server.client import Client
 from rooms.server.rooms import RoomHandle
+from rooms.server.websocket import WebSocket
 
 PAGE = 100
 LONGEST_PAGE = 1000
@@ -230,7 +231,7 @@ def room_view(room: RoomHandle, node: str) -> RoomView:
     return RoomView(room.name, room.count, room.position, [node])
 
 
-def client_view(client: Client, node: str) -> ClientView:
+def client_view(client: Client | WebSocket, node: str) -> ClientView:
     """Return what the admin API shows of ``client``, which is connected to ``node``."""
     user = client.user
     return ClientView(

@@ -13,11 +13,10 @@ from rooms.core.grants import Action
 from rooms.core.presence import PresenceMode
 from rooms.core.slow import SlowPolicy
 from rooms.errors import Forced, RoomsError
-from rooms.protocol.bus import Recheck
 from rooms.protocol.dialects import Dialects, find_dialects
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.names import check_event
-from rooms.server import questions, reach
+from rooms.server import reach
 from rooms.server.auth import Authenticator
 from rooms.server.authorize import RuleFunction, Rules, make_rule
 from rooms.server.client import Client
@@ -29,6 +28,7 @@ from rooms.server.pages import Pages
 from rooms.server.rooms import RoomHandle
 from rooms.server.routes import Routes
 from rooms.server.signins import SignIns
+from rooms.server.websocket import WebSocket
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound=RuleFunction)
@@ -255,8 +255,13 @@ class App(SignIns):
 
     @property
     def clients(self) -> dict[str, Client]:
-        """All connected clients of this node, by id."""
+        """All connected clients of this node, by id, but for those of `websockets`."""
         return self.node.clients
+
+    @property
+    def websockets(self) -> dict[str, WebSocket]:
+        """All connections of this node to endpoints of the application's own, by id."""
+        return self.node.websockets
 
     @property
     def room_names(self) -> list[str]:
@@ -303,17 +308,6 @@ class App(SignIns):
             ValueError: ``code`` may not be sent (RFC 6455, section 7.4.2).
         """
         return await reach.close(self.node, client_id, code, reason)
-
-    def recheck(self, user: str | None = None) -> None:
-        """Ask anew who may stay where they are, because the answers may have changed.
-
-        Every command is asked for anyway; this is for those who only listen.  Whoever may not
-        stay is taken out and told; on other nodes as soon as they have heard of it.
-
-        Args:
-            user: Only of this one, by id.
-        """
-        questions.everywhere(self.node, Recheck(user))
 
     @asynccontextmanager
     async def running(

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from rooms.server.app import App
     from rooms.server.raw import RawConnection
     from rooms.server.session import Session
+    from rooms.server.websocket import WebSocket
 
 
 class Node:
@@ -117,6 +118,12 @@ class Node:
         return {key: session.client for key, session in every if not session.signing_in}
 
     @property
+    def websockets(self) -> dict[str, WebSocket]:
+        """All that are connected to endpoints of the application's own, by id."""
+        every = self.endpoints.items()
+        return {key: each.client for key, each in every if each.client is not None}
+
+    @property
     def connections(self) -> list[Session | RawConnection]:
         """Everybody who is connected by a WebSocket."""
         return [*self.sessions.values(), *self.endpoints.values()]
@@ -135,7 +142,7 @@ class Node:
             started_at=self.started_at,
             host=platform.node(),
             pid=os.getpid(),
-            clients=len(self.sessions),
+            clients=len(self.connections),
             lag=round(self.lag.seconds, 4),
             told=0 if self.cluster is None else self.cluster.told,
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rooms.errors import Forced
 from rooms.protocol.bus import (
     ClientInfo,
     CloseClient,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rooms.server.client import Client
     from rooms.server.node import Node
     from rooms.server.session import Session
+    from rooms.server.websocket import WebSocket
 
 
 def client_order(client_id: str) -> tuple[int, str]:
@@ -40,7 +42,7 @@ def client_order(client_id: str) -> tuple[int, str]:
     return len(client_id), client_id
 
 
-def describe_client(node: Node, client: Client) -> ClientInfo:
+def describe_client(node: Node, client: Client | WebSocket) -> ClientInfo:
     """Return what is told of a connection."""
     return ClientInfo(
         id=client.id,
@@ -73,25 +75,27 @@ def send_all(node: Node, message: SendAll) -> None:
 
 def close_client(node: Node, question: CloseClient) -> bool:
     """End a connection, and say whether it was there."""
-    session = _find(node, question.client)
-    if session is not None:
-        session.client.close(question.code, question.reason)
-    return session is not None
+    found = _find(node, question.client) or node.endpoints.get(question.client)
+    if found is not None:
+        found.end(Forced(question.reason, question.code))
+    return found is not None
 
 
 def show_client(node: Node, question: ShowClient) -> ClientInfo | None:
     """Return what is told of a connection that is here."""
-    session = _find(node, question.client)
-    return None if session is None else describe_client(node, session.client)
+    found = _find(node, question.client) or node.endpoints.get(question.client)
+    if found is None or found.client is None:
+        return None
+    return describe_client(node, found.client)
 
 
 def list_clients(node: Node, question: ListClients) -> list[ClientInfo]:
     """Return a page of the connections, in the order of their ids."""
     after = None if question.after is None else client_order(question.after)
-    ids = (client for client in _clients_in(node, question.room) if _find(node, client) is not None)
-    behind = (client for client in ids if after is None or client_order(client) > after)
+    every = _clients_in(node, question.room)
+    behind = (client for client in every if after is None or client_order(client) > after)
     page = heapq.nsmallest(question.limit, behind, key=client_order)
-    return [describe_client(node, node.sessions[client].client) for client in page]
+    return [describe_client(node, every[client]) for client in page]
 
 
 def list_rooms(node: Node, question: ListRooms) -> list[RoomInfo]:
@@ -154,11 +158,12 @@ def _find(node: Node, client: str) -> Session | None:
     return None if session is None or session.signing_in else session
 
 
-def _clients_in(node: Node, room: str | None) -> Iterable[str]:
+def _clients_in(node: Node, room: str | None) -> Mapping[str, Client | WebSocket]:
     if room is None:
-        return node.sessions
+        return {**node.clients, **node.websockets}
     opened = node.hub.rooms.get(room)
-    return () if opened is None else (member.id for member in opened)
+    ids = () if opened is None else (member.id for member in opened)
+    return {client: session.client for client in ids if (session := _find(node, client))}
 
 
 def _describe_room(node: Node, room: Room) -> RoomInfo:

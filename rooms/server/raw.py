@@ -74,6 +74,7 @@ class RawConnection:
         node: That it is connected to.
         wire: What is sent and received by, once it is accepted.
         subprotocol: Selected when it was.
+        connected_at: When the request came, in seconds since 1970.
         goodbye: Shields the closing handshake while it is under way.
         message_bytes: The largest message that is received as a whole.
     """
@@ -85,6 +86,8 @@ class RawConnection:
         self._scope = trio.CancelScope(deadline=trio.current_time() + node.settings.head_seconds)
         self._outcome: Exception | None = ShuttingDown()  # unless the handler comes to an end
         self._signed_in = False
+        self._parameters = request.parameters
+        self.connected_at = time.time()
         self.id = node.next_client_id()
         self.handshake = request.handshake
         self.identity = request.identity
@@ -97,6 +100,16 @@ class RawConnection:
     def endpoint(self) -> Endpoint | None:
         """What is sent and received by, once it is accepted."""
         return None if self.wire is None else self.wire.endpoint
+
+    @property
+    def client(self) -> WebSocket | None:
+        """What the application sees of it, once it is accepted."""
+        return None if self.wire is None else WebSocket(self, self._parameters)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the client to read it."""
+        return 0 if self.wire is None else self.wire.outbox.waiting_bytes
 
     @property
     def origin(self) -> Origin:
@@ -200,7 +213,7 @@ class RawConnection:
 
     # The handler.
 
-    async def run(self, route: Route, parameters: dict[str, str]) -> None:
+    async def run(self, route: Route) -> None:
         """Run the handler to its end, whatever that is."""
         try:
             if route.accept:
@@ -209,7 +222,7 @@ class RawConnection:
                 await self.accept(next(chosen, None), ())
             with self._scope:
                 with without_exit():
-                    await route.handler(WebSocket(self, parameters))
+                    await route.handler(WebSocket(self, self._parameters))
                 self._outcome = None
         except (Exception, SystemExit) as error:
             self._outcome = self._judge(error)
@@ -269,10 +282,10 @@ async def serve_raw(node: Node, request: RawRequest) -> None:
     async with trio.open_nursery() as nursery:
         connection = RawConnection(node, request, nursery)
         node.endpoints[connection.id] = connection
-        route, parameters = request.route, request.parameters
+        route = request.route
         del request  # what the head takes is needed no more than until it is answered
         try:
-            await connection.run(route, parameters)
+            await connection.run(route)
         finally:
             with trio.CancelScope(shield=True) as connection.goodbye:
                 await connection.part()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 import trio
@@ -13,12 +13,13 @@ from rooms.errors import NotSignedIn, Refused
 from rooms.server.exits import without_exit
 
 if TYPE_CHECKING:
-    from rooms.server.client import Client
     from rooms.server.node import Node
+    from rooms.server.raw import RawConnection
     from rooms.server.session import Session
 
-Revalidate = Callable[["Client"], "Awaitable[bool | None] | bool | None"]
-"""Says by False, or by raising `Refused`, that a client's sign-in holds no more."""
+Revalidate = Callable[[Any], Awaitable[bool | None] | bool | None]
+"""Says by False, or by raising `Refused`, that the sign-in of a `Client` or a `WebSocket` holds no
+more."""
 
 AT_A_TIME = 16
 """How many connections are asked about at a time."""
@@ -62,15 +63,17 @@ class Revalidator:
                     await self._limiter.acquire_on_behalf_of(session)
                     nursery.start_soon(self._ask, session)
 
-    def _slice(self, turn: int) -> list[Session]:
+    def _slice(self, turn: int) -> list[Session | RawConnection]:
         """Return those whose turn it is: always the same ones, as long as they are connected."""
         return [
             session
-            for session in self._node.sessions.values()
-            if session.client.user is not None and _number(session.id) % self._slices == turn
+            for session in self._node.connections
+            if session.client is not None
+            and session.client.user is not None
+            and _number(session.id) % self._slices == turn
         ]
 
-    async def _ask(self, session: Session) -> None:
+    async def _ask(self, session: Session | RawConnection) -> None:
         try:
             with trio.move_on_after(ANSWER_SECONDS) as scope:
                 await self._check(session)
@@ -79,7 +82,7 @@ class Revalidator:
         finally:
             self._limiter.release_on_behalf_of(session)
 
-    async def _check(self, session: Session) -> None:
+    async def _check(self, session: Session | RawConnection) -> None:
         reason = ""
         try:
             answer = self._function(session.client)

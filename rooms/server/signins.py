@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rooms.errors import ConfigError, Forced
-from rooms.protocol.bus import EndUser, Revoke
+from rooms.protocol.bus import EndUser, Recheck, Revoke
 from rooms.server.auth import (
     TTL_SECONDS,
     Authenticator,
@@ -75,8 +75,9 @@ class SignIns(ABC):
     def revalidate(self, seconds: float = 60.0) -> Callable[[Revalidate], Revalidate]:
         """Register a function that is asked about each signed-in client, once in ``seconds``.
 
-        It gets the `Client` and may be asynchronous; if it returns False or raises `Refused` the
-        connection is ended with 3500.  An answer that fails or does not come changes nothing.
+        It gets the `Client`, or the `WebSocket` of an endpoint, and may be asynchronous; if it
+        returns False or raises `Refused` the connection is ended with 3500.  An answer that fails
+        or does not come changes nothing.
 
         Raises:
             ValueError: There is one already, or ``seconds`` is not positive.
@@ -130,6 +131,17 @@ class SignIns(ABC):
         code = Forced.close_code
         ended: int = everywhere(self.node, EndUser(user, None, code, SIGNED_OUT))
         return ended
+
+    def recheck(self, user: str | None = None) -> None:
+        """Ask anew who may stay where they are, because the answers may have changed.
+
+        Every command is asked for anyway; this is for those who only listen.  Whoever may not
+        stay is taken out and told; on other nodes as soon as they have heard of it.
+
+        Args:
+            user: Only of this one, by id.
+        """
+        everywhere(self.node, Recheck(user))
 
     def _include_auth(self, other: SignIns) -> None:
         self.auth += other.auth

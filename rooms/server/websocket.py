@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 import trio
@@ -100,6 +100,26 @@ class WebSocket:
     def user(self) -> User | None:
         """Who is behind the connection, if that is known."""
         return None if self.identity is None else self.identity.user
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What the token said that it signed in with; empty without one."""
+        return {} if self.identity is None else self.identity.claims
+
+    @property
+    def rooms(self) -> list[str]:
+        """None: only a `Client` is in rooms."""
+        return []
+
+    @property
+    def connected_at(self) -> float:
+        """When the request came, in seconds since 1970."""
+        return self.connection.connected_at
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the client to read it, beside what the system holds."""
+        return self.connection.waiting_bytes
 
     @property
     def latency(self) -> float | None:

@@ -91,6 +91,7 @@ class FakeNode:
     cluster = None
     info = NodeInfo("n1", version="1", started_at=1_800_000_000.0, host="h", pid=7, clients=2)
     sessions: ClassVar[dict[str, Any]] = {}
+    endpoints: ClassVar[dict[str, Any]] = {}
 
     def __init__(self) -> None:
         self.settings = Settings(admin_token=TOKEN)
@@ -110,6 +111,7 @@ class FakeApp:
     def __init__(self) -> None:
         self.node = FakeNode()
         self.clients: dict[str, FakeClient] = {}
+        self.websockets: dict[str, FakeClient] = {}
         self.opened: dict[str, FakeRoom] = {}
         self.http = Pages()
         self.routes = Routes()

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 import trio
 
-from rooms import App
+from rooms import App, WebSocket
 from rooms.http.site import create_site
 from rooms.server.asking import ANSWER_SECONDS
+from rooms.testing import TestClient
 from tests.brokers.board import Board
 from tests.http.fakes import TOKEN
 from tests.server.cluster import Member, settled
@@ -22,6 +23,14 @@ from tests.server.cluster import opened as opened_nodes
 
 if TYPE_CHECKING:
     from quart.typing import TestClientProtocol
+
+
+async def stay(ws: WebSocket) -> None:
+    """Greet, and wait for the end."""
+    await ws.send("hello")
+    async for _ in ws:
+        pass
+
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
 
@@ -89,6 +98,34 @@ async def test_clients_of_all_nodes_are_listed_and_shown(autojump_clock: object)
             assert (status, shown["id"], shown["node"]) == (200, client["id"], client["node"])
         status, _ = await ask(a, f"/api/clients/c99-{b.cluster.id}")
         assert status == 404
+
+
+async def test_connections_to_endpoints_of_ones_own_are_listed_and_ended(
+    autojump_clock: object,
+) -> None:
+    async with opened(2) as (a, b):
+        for member in (a, b):
+            member.app.websocket("/own/{name}")(stay)
+        clients = [TestClient(member.server.open_stream()) for member in (a, b)]
+        for client in clients:
+            await client.handshake("/own/x")
+            assert await client.message() == b"hello"
+        (here,), (there,) = a.app.websockets, b.app.websockets
+        _, page = await ask(a, "/api/clients")
+        assert [(each["id"], each["path"]) for each in page["clients"]] == [
+            (here, "/own/x"),
+            (there, "/own/x"),
+        ]
+        _, info = await ask(a, "/api/info")
+        assert info["clients"] == 1
+        for client, name in zip(clients, (here, there), strict=True):
+            status, shown = await ask(a, f"/api/clients/{name}")
+            assert (status, shown["rooms"], shown["waiting_bytes"]) == (200, [], 0)
+            status, _ = await ask(a, f"/api/clients/{name}/send", {"event": "e"})
+            assert status == 404
+            status, _ = await ask(a, f"/api/clients/{name}/disconnect", {"code": 3600})
+            assert status == 200
+            assert (await client.closing()).code == 3600
 
 
 async def test_a_room_is_shown_with_its_members_on_all_nodes(autojump_clock: object) -> None:

@@ -6,12 +6,13 @@ from collections import Counter
 
 import pytest
 import trio
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from rooms import App, Client, Refused
+from rooms import App, Client, Refused, WebSocket
 from rooms.config import Settings
-from rooms.testing import in_memory
+from rooms.testing import TestClient, in_memory
 from tests.brokers.board import Board
 from tests.server.cluster import guest_app, opened, pass_time
 from tests.server.signing import Club, bearer, end_of
@@ -75,6 +76,36 @@ async def test_an_answer_that_fails_or_does_not_come_changes_nothing(
                 assert "user" in (await client.event("whoami"))["payload"]
     events = {log["event"] for log in logs}
     assert {"revalidation failed", "revalidation took too long"} <= events
+
+
+async def test_connections_to_endpoints_of_ones_own_are_asked_about_too(
+    autojump_clock: MockClock,
+) -> None:
+    club = Club()
+    asked = []
+
+    @club.app.websocket("/own")
+    async def own(ws: WebSocket) -> None:
+        await ws.send("hello")
+        async for _ in ws:
+            pass
+
+    @club.app.revalidate(seconds=5)
+    def still(client: Client | WebSocket) -> bool:
+        assert client.user is not None
+        asked.append((client.user.id, client.path, dict(client.claims)))
+        return client.user.id != "ana"
+
+    async with in_memory(club.app, replace(QUIET, close_seconds=1)) as server:
+        ana, ben = [TestClient(server.open_stream()) for _ in range(2)]
+        await ana.handshake("/own", bearer("ana"))
+        await ben.handshake("/own", bearer("ben"))
+        assert await ana.message() == await ben.message() == b"hello"
+        assert (await ana.closing()).code == 3500
+        await trio.sleep(10)
+        assert [each.user.id for each in club.app.websockets.values() if each.user] == ["ben"]
+    assert asked[:2] == [("ana", "/own", {}), ("ben", "/own", {})]
+    assert asked.count(asked[0]) == 1
 
 
 async def test_it_is_asked_on_each_of_several_nodes(autojump_clock: MockClock) -> None:

@@ -619,6 +619,44 @@ async def test_a_sign_in_that_is_revoked_ends_its_connections() -> None:
         assert (await client.closing()).code == NotSignedIn.close_code
 
 
+async def test_a_logout_ends_the_connections_of_the_user() -> None:
+    app = members_only()
+    async with in_memory(app, QUICK) as server:
+        client = TestClient(server.open_stream())
+        await client.handshake("/here", "Authorization: Bearer ana\r\n")
+        assert await client.message() == b"ana"
+        assert app.logout("bob") == 0
+        assert app.logout("ana") == 1
+        assert (await client.closing()).code == 3503
+
+
+async def test_a_connection_is_known_while_it_is_accepted() -> None:
+    app = App()
+    decided = trio.Event()
+
+    @app.websocket("/slow/{name}", accept=False)
+    async def think(ws: WebSocket) -> None:
+        await decided.wait()
+        await ws.accept()
+        await ws.send("hello")
+        await ws.receive()
+
+    async with in_memory(app, QUICK) as server:
+        client = TestClient(server.open_stream())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.handshake, "/slow/ana")
+            await wait_all_tasks_blocked()
+            assert app.websockets == {}
+            decided.set()
+        assert await client.message() == b"hello"
+        ((name, known),) = app.websockets.items()
+        assert (known.id, known.path_parameters, known.rooms) == (name, {"name": "ana"}, [])
+        assert await app.disconnect(name, 3600) is True
+        assert (await client.closing()).code == 3600
+        await server.node.idle()
+        assert app.websockets == {}
+
+
 async def test_a_connection_ends_with_what_its_user_proved(autojump_clock: MockClock) -> None:
     async with in_memory(members_only(), QUICK) as server:
         client = TestClient(server.open_stream())
