@@ -104,7 +104,7 @@ class Record:
             self.trouble(f"{room}: {len(epochs)} epochs after {losses} losses")
         self._judge_conflicts(room, epoch)
         if record.keeps:
-            self._judge_gaps(room, every)
+            self._judge_gaps(room, every, epoch)
             self._judge_acknowledged(record, epoch, last)
 
     def _judge_conflicts(self, room: str, last: str) -> None:
@@ -118,11 +118,16 @@ class Record:
             elif where == room:
                 self.counts["positions that were used again, as was told"] += 1
 
-    def _judge_gaps(self, room: str, every: list[list[Stay]]) -> None:
-        """A gap may be told only where an epoch ended, and must be told there."""
+    def _judge_gaps(self, room: str, every: list[list[Stay]], last: str) -> None:
+        """A gap may be told only where an epoch ended, and must be told there.
+
+        Who comes back to an engine that went back, before any node has seen that it did, is told
+        so at once, and of the new epoch when it begins.
+        """
         for stays in every:
             for before, after in pairwise(stays):
-                if before.epoch == after.epoch:
+                ending = self.rewinds and after.epoch != last and after.why == "epoch_changed"
+                if before.epoch == after.epoch and not ending:
                     self.trouble(f"{room}: a gap within an epoch: {before} and {after}")
 
     def _judge_acknowledged(self, record: RoomRecord, epoch: str, last: int) -> None:

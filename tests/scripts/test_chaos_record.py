@@ -92,3 +92,17 @@ def test_a_gap_within_an_epoch_is_found_unless_nothing_is_kept(record: Record) -
     record.rooms[ROOM].keeps = False
     record.judge(ROOM, stays, losses=0)
     assert record.troubles == []
+
+
+def test_who_is_told_before_the_nodes_that_the_engine_went_back_is_told_twice(
+    record: Record,
+) -> None:
+    stays = [[whole(1), Stay("e1", 2, 2, "epoch_changed"), whole(0, "e2")]]
+    record.judge(ROOM, stays, losses=1)
+    assert "a gap within an epoch" in record.troubles[0]
+    record.troubles.clear()
+    record.rewinds = 1
+    record.judge(ROOM, stays, losses=1)
+    assert record.troubles == []
+    record.judge(ROOM, [stays[0][:2]], losses=1)
+    assert "a gap within an epoch" in record.troubles[0]
