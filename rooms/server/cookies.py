@@ -26,7 +26,7 @@ class SignedCookie(Authenticator):
         name_key: Under which it holds the user's name, if it does.
         name: The cookie's.
         salt: The application's, if it has changed it.
-        max_age: Seconds after which a session is too old.
+        max_age: Seconds after which a session is too old, and a connection that it opened ends.
     """
 
     def __init__(
@@ -76,4 +76,8 @@ class SignedCookie(Authenticator):
         if user is None or user == "":
             return None
         name = str(session.get(self._name_key, "")) if self._name_key else ""
-        return Identity(user=User(str(user), name or str(user)), claims={"iat": signed})
+        return Identity(
+            user=User(str(user), name or str(user)),
+            expires_at=signed + self._max_age,
+            claims={"iat": signed},
+        )

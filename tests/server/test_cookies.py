@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
+import trio
 from itsdangerous import URLSafeTimedSerializer
 from quart import Quart
 from quart.sessions import SecureCookieSessionInterface
+from trio.testing import MockClock
 
 from rooms import App, Credentials, Identity, Refused, SignedCookie
+from rooms.config import Settings
+from rooms.errors import TokenExpired
 from rooms.testing import in_memory
-from tests.server.signing import knock
+from tests.server.signing import end_of, knock
 
 SECRET = "not to be guessed"
 
@@ -66,6 +70,15 @@ async def test_a_session_that_is_not_signed_is_refused(session: str) -> None:
 async def test_a_session_that_is_too_old_is_refused() -> None:
     with pytest.raises(Refused):
         await identity_of(cookie(user_id=1), SignedCookie(SECRET, max_age=-1))
+
+
+async def test_a_connection_ends_when_its_session_is_too_old(autojump_clock: MockClock) -> None:
+    app = App(auth=SignedCookie(SECRET, max_age=60))
+    async with in_memory(app, Settings(ping_seconds=3600)) as server:
+        client = await server.connect(headers=f"Cookie: session={cookie(user_id=1)}\r\n")
+        before = trio.current_time()
+        assert (await end_of(client))[0] == TokenExpired.close_code
+        assert trio.current_time() - before == pytest.approx(60, abs=3)
 
 
 async def test_an_older_secret_may_still_have_signed() -> None:
