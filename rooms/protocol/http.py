@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 import msgspec
 
@@ -152,6 +152,18 @@ def parse_head(raw: bytes, headers: int = HEADERS) -> RequestHead:
     if len(head.subprotocols) > SUBPROTOCOLS:
         raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     return head
+
+
+def check_path(raw_path: str) -> None:
+    """Do nothing if a path as it came can be a name of something: if it is UTF-8.
+
+    Raises:
+        BadHead: It would be read as the same as others that are not.
+    """
+    try:
+        unquote_to_bytes(raw_path.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        raise BadHead(HTTPStatus.BAD_REQUEST, message="The path is not UTF-8.") from None
 
 
 def parse_headers(head: bytes) -> dict[str, str]:

@@ -21,7 +21,15 @@ from rooms.protocol.credentials import without_secrets
 from rooms.protocol.dialects import Chosen
 from rooms.protocol.dialects.base import Voice
 from rooms.protocol.handshake import accept_answer, check_request
-from rooms.protocol.http import END_OF_HEAD, BadHead, RequestHead, check_start, parse_head, response
+from rooms.protocol.http import (
+    END_OF_HEAD,
+    BadHead,
+    RequestHead,
+    check_path,
+    check_start,
+    parse_head,
+    response,
+)
 from rooms.protocol.origin import Site, same_origin, site_of
 from rooms.protocol.proxy import BadProxyHeader, client_behind, endpoint_of, parse_proxy_header
 from rooms.server.admission import Admission, Visit
@@ -201,6 +209,7 @@ class Door:
             BadHead: It is refused; nothing of the application has run.
         """
         site = self._look_behind_proxy(head, visit, tls=link.secure)
+        check_path(head.raw_path)
         chosen = self._node.dialects.choose(head.path, head.subprotocols)
         found = None if chosen is not None else self._node.app.routes.find(head.raw_path)
         if chosen is None and found is None:
