@@ -47,9 +47,14 @@ def _add_folder(site: QuartTrio, folder: Path) -> None:
 
 
 def find_file(root: Path, name: str) -> Path | None:
-    """Return the file of that name, unless it is hidden or leads out of the folder."""
-    if not name.isprintable() or name.endswith("/"):  # the system takes no null byte
+    """Return the file of that name, unless it is hidden or leads out of the folder.
+
+    A name that ends with ``/`` is a folder's, which has its `INDEX` there.
+    """
+    if not name.isprintable():  # the system takes no null byte
         return None
+    if name.endswith("/"):
+        name += INDEX
     joined = safe_join(str(root), name)
     if joined is None or any(part.startswith(".") for part in name.split("/")):
         return None

@@ -24,10 +24,16 @@ def public(tmp_path: Path) -> Path:
     """A folder of files to serve, with one outside."""
     folder = tmp_path / "public"
     (folder / "css").mkdir(parents=True)
+    (folder / "sub/sub").mkdir(parents=True)
+    (folder / ".git").mkdir()
     (folder / "index.html").write_text("<!doctype html>hello")
     (folder / "css/page.css").write_text("body {}")
+    (folder / "sub/sub/index.html").write_text("<!doctype html>below")
+    (folder / ".git/index.html").write_text("secret")
     (folder / ".env").write_text("secret")
     (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "index.html").write_text("secret")
+    (folder / "out").symlink_to(tmp_path)
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
     return folder
 
@@ -41,6 +47,12 @@ async def test_files_of_a_folder_are_served(public: Path) -> None:
     assert (await client.get("/static/rooms.js")).status_code == 200
 
 
+async def test_a_folder_below_has_an_index_too(public: Path) -> None:
+    answer = await create_site(App(static=public), Settings()).test_client().get("/sub/sub/")
+    assert await answer.get_data() == b"<!doctype html>below"
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -48,6 +60,13 @@ async def test_files_of_a_folder_are_served(public: Path) -> None:
         "/../secret.txt",
         "/%2e%2e/secret.txt",
         "/css",
+        "/css/",
+        "/sub/",
+        "/sub/sub",
+        "/.git/",
+        "/out/",
+        "/../",
+        "/sub/%2e%2e/%2e%2e/",
         "/link.txt",
         "/no.html",
         "/css/%00",
