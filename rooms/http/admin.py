@@ -44,10 +44,15 @@ REASON_BYTES = 123
 
 
 class AdminApi:
-    """The endpoints of the admin API over one `App`."""
+    """The endpoints of the admin API over one `App`.
 
-    def __init__(self, app: App) -> None:
+    Args:
+        guard: Says who is an admin; without it nobody is.
+    """
+
+    def __init__(self, app: App, guard: Guard | None = None) -> None:
         self._app = app
+        self._guard = guard
         self._started_at = time.time()
 
     async def health(self) -> Response:
@@ -55,20 +60,24 @@ class AdminApi:
         return json_response(StatusView("ok"))
 
     async def ready(self) -> Response:
-        """Say whether the server should get new clients."""
+        """Say whether the server should get new clients; why not, and where, to admins alone."""
         if self._app.node.draining:
             raise NotRunning("This server is stopping.")
         problem = self._app.node.broker.problem
         if problem is not None:
             message = f"Publications cannot be stored: {problem.removesuffix('.')}."
-            raise ApiError(503, "not_ready", message)
+            raise self._not_ready("The broker is not ready.", message)
         if self._app.node.overloaded:
             message = f"This server is {self._app.node.lag.seconds:.1f} seconds late: too busy."
-            raise ApiError(503, "not_ready", message)
+            raise self._not_ready("This server is too busy.", message)
         problem = await self._app.routes.problem()
         if problem is not None:
-            raise ApiError(503, "not_ready", f"Not all can be served: {problem}.")
+            raise self._not_ready("An upstream is away.", f"Not all can be served: {problem}.")
         return json_response(StatusView("ready"))
+
+    def _not_ready(self, told: str, message: str) -> ApiError:
+        admin = self._guard is not None and self._guard.knows()
+        return ApiError(503, "not_ready", message if admin else told)
 
     async def info(self) -> Response:
         """Tell what runs here and since when."""
@@ -126,7 +135,7 @@ class AdminApi:
 
 def admin_endpoints(app: App, guard: Guard) -> list[Endpoint]:
     """Return all that the admin API of ``app`` can do."""
-    api = AdminApi(app)
+    api = AdminApi(app, guard)
     endpoints = [*public_endpoints(api), *_reading(api), *_acting(api), *session_endpoints(guard)]
     endpoints += [*revocation_endpoints(app), *ticket_endpoints(app)]
     content: dict[str, Any] = {}

@@ -65,6 +65,14 @@ class Guard:
             message = f"The token {token.name!r} may only read; acting takes one with role full."
             raise ApiError(403, "forbidden", message)
 
+    def knows(self) -> bool:
+        """Whether the current request may have ``read``; a wrong token is one try, as elsewhere."""
+        try:
+            self.admit("read")
+        except ApiError:
+            return False
+        return True
+
     async def note(self, response: Response) -> Response:
         """Log who has acted, and with what outcome."""
         token: AdminToken | None = g.get("admin")

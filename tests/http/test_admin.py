@@ -97,30 +97,44 @@ async def test_a_server_that_is_stopping_is_not_ready() -> None:
     assert (await client.get("/api/health")).status_code == 200
 
 
+async def why_not_ready(app: FakeApp, token: str = "", **site: Any) -> str:
+    """What one is told who asks, with a token or without."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = await site_client(app, **site).get("/api/ready", headers=headers)
+    error = await refusal(answer, 503)
+    assert error["code"] == "not_ready"
+    return str(error["message"])
+
+
+async def test_who_is_no_admin_here_is_not_told_where_the_broker_is() -> None:
+    app = FakeApp()
+    app.node.broker.problem = "engine.example:6379 is away"
+    assert await why_not_ready(app, "wrong") == "The broker is not ready."
+    assert app.node.counters.get("admin_refusals", "token") == 1
+    assert await why_not_ready(app, TOKEN, part="public") == "The broker is not ready."
+
+
 async def test_a_server_whose_upstream_is_away_is_not_ready() -> None:
     app = FakeApp()
     app.routes.websocket("/live")(Gateway("ws://127.0.0.1:1/"))
-    error = await refusal(await site_client(app).get("/api/ready"), 503)
-    assert error["code"] == "not_ready"
-    assert "the upstream of /live is away: it cannot be reached" in error["message"]
+    assert await why_not_ready(app) == "An upstream is away."
+    assert "the upstream of /live is away: it cannot be reached" in await why_not_ready(app, TOKEN)
 
 
 async def test_a_server_that_is_too_busy_is_not_ready() -> None:
     app = FakeApp()
     app.node.overloaded, app.node.lag.seconds = True, 2.5
     client = site_client(app)
-    error = await refusal(await client.get("/api/ready"), 503)
-    assert error["code"] == "not_ready"
-    assert "2.5 seconds late" in error["message"]
+    assert await why_not_ready(app) == "This server is too busy."
+    assert "2.5 seconds late" in await why_not_ready(app, TOKEN)
     assert (await client.get("/api/health")).status_code == 200
 
 
 async def test_a_server_whose_broker_cannot_store_is_not_ready() -> None:
     app = FakeApp()
     app.node.broker.problem = "the disk is full: free some space"
-    error = await refusal(await site_client(app).get("/api/ready"), 503)
-    assert error["code"] == "not_ready"
-    assert "the disk is full: free some space" in error["message"]
+    assert await why_not_ready(app) == "The broker is not ready."
+    assert "the disk is full: free some space" in await why_not_ready(app, TOKEN)
     app.node.broker.problem = None
     assert (await site_client(app).get("/api/ready")).status_code == 200
 
