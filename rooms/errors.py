@@ -171,7 +171,7 @@ class Refused(RoomsError):
     Args:
         reason: For people, and safe to show to whoever was refused.
         status: Of the answer to a request (RFC 9110, section 15): 401 where other credentials
-            may help, 403 where none do, 503 where the same may do later.
+            may help, 403 where none do, 429 or 503 where the same may do later.
         detail: For the log alone, and free of secrets; the reason if not given.
     """
 

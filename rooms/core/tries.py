@@ -35,6 +35,11 @@ class FailedTries:
         full = now + (TRIES - 1) * SECONDS
         return max(0.0, self._clean.get(who, now) - full)
 
+    def forgive(self, who: str) -> None:
+        """Count one failure less: what was tried was right."""
+        if who in self._clean:
+            self._clean[who] -= SECONDS
+
     def fail(self, who: str, now: float) -> None:
         """Count one more failure."""
         self._clean[who] = max(self._clean.get(who, now), now) + SECONDS

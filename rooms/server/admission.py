@@ -50,6 +50,11 @@ class Visit:
         self.counted = False
         self.account: Account | None = None
 
+    @property
+    def charged_to(self) -> str:
+        """Whose tries count together: its network's, or its own where many are behind one."""
+        return self.remote if self.account is None else self.account.name
+
 
 class Admission:
     """Lets connections in, within the limits.  Plain calls that never wait.

@@ -268,7 +268,7 @@ class Door:
         left = visit.scope.deadline - trio.current_time()
         with trio.move_on_after(left * AUTH_SHARE):
             try:
-                return handshake, await gate.admit(handshake, head)
+                return handshake, await gate.admit(handshake, head, visit.charged_to)
             except Refused as refused:
                 raise self._node.refusals.of_credentials(refused, visit.remote) from None
         raise self.admission.refusal("slow_auth")

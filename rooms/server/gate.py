@@ -34,7 +34,7 @@ FAILED = 500
 log = structlog.get_logger("rooms")
 
 
-Redeem = Callable[[str], Awaitable[Identity | None]]
+Redeem = Callable[[str, str], Awaitable[Identity | None]]
 
 
 class Gate:
@@ -44,7 +44,7 @@ class Gate:
         authenticators: Who is asked, in that order.
         anonymous: Whether whoever brings no credentials gets in, and not only as far as ``auth``.
         tickets: Those that are out.
-        elsewhere: Redeems a ticket of another node.
+        elsewhere: Redeems a ticket of another node for somebody.
         revocations: Which tokens hold no more.
     """
 
@@ -58,8 +58,11 @@ class Gate:
         self._turn = 0
         self._logouts: dict[str, int] = {}  # in which turn; the oldest first
 
-    async def admit(self, handshake: Handshake, head: RequestHead) -> Identity | None:
+    async def admit(self, handshake: Handshake, head: RequestHead, who: str) -> Identity | None:
         """Return who asks for a connection, or None if the request does not tell.
+
+        Args:
+            who: Whose wrong tries are counted together.
 
         Raises:
             Refused: It tells something wrong.
@@ -68,7 +71,7 @@ class Gate:
         if ticket is None:
             return await self.identify(credentials_of(handshake, head.headers, head.subprotocols))
         turn = self._turn
-        identity = await self.elsewhere(ticket)
+        identity = await self.elsewhere(ticket, who)
         if identity is None:
             identity = self.tickets.redeem(ticket, time.time())
         if identity is None:
@@ -149,7 +152,7 @@ class Gate:
         return None
 
 
-async def _nowhere(ticket: str) -> Identity | None:
+async def _nowhere(ticket: str, who: str) -> Identity | None:
     """There are no other nodes."""
     await trio.lowlevel.checkpoint()
     return None

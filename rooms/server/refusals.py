@@ -32,9 +32,13 @@ ORIGIN_REFUSED = "This server takes no connections from pages of that origin."
 RETRY_SECONDS = 2
 """When to try again if credentials could not be checked."""
 
+LATER = (429, 503)
+"""With these the same may be let in later."""
+
 _ANSWERS = {
     401: (HTTPStatus.UNAUTHORIZED, "unauthorized"),
     403: (HTTPStatus.FORBIDDEN, "forbidden"),
+    429: (HTTPStatus.TOO_MANY_REQUESTS, "rate_limited"),
     500: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
     503: (HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 }
@@ -88,7 +92,7 @@ class Refusals:
         if unsaid is not None:
             log.info("sign-in refused", reason=refused.detail, remote=remote, unsaid=unsaid)
         status, reason = _ANSWERS.get(refused.status, _ANSWERS[401])
-        retry_after = RETRY_SECONDS if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+        retry_after = RETRY_SECONDS if refused.status in LATER else None
         return BadHead(status, reason, retry_after, refused.reason)
 
     def _warn(self, reason: str, remote: str) -> None:

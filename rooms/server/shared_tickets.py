@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from rooms.core.grants import parse_grants
 from rooms.core.identity import Identity
+from rooms.core.tries import FailedTries
+from rooms.errors import Refused
 from rooms.protocol.bus import SignedIn, TakeTicket
 
 if TYPE_CHECKING:
@@ -22,16 +25,25 @@ _decode = msgspec.json.Decoder(SignedIn | None).decode
 def share_tickets(gate: Gate, cluster: Cluster) -> None:
     """Have the tickets of every node be good on all of them.
 
-    Only the node that has given a ticket is asked for it, so nobody can have all nodes asked.
+    Only the node that has given a ticket is asked for it, so nobody can have all nodes asked, and
+    who guesses has to wait before it is asked again.
     """
+    tries = FailedTries()
 
-    async def redeem(ticket: str) -> Identity | None:
+    async def redeem(ticket: str, who: str) -> Identity | None:
         node, separator, _ = ticket.partition(SEPARATOR)
         if not separator or node not in cluster.known:
             return None
+        now = trio.current_time()
+        if tries.wait(who, now):
+            raise Refused("Too many wrong tickets came from your address; try again later.", 429)
+        tries.fail(who, now)  # before the answer: many may ask at the same time
         answers = await cluster.ask(TakeTicket(ticket), [node])
         found = _decode(answers.contents[node]) if node in answers.contents else None
-        return None if found is None else _identity(found)
+        if found is None:
+            return None
+        tries.forgive(who)
+        return _identity(found)
 
     gate.tickets.node = cluster.id + SEPARATOR
     gate.elsewhere = redeem

@@ -40,3 +40,12 @@ def test_no_more_are_remembered_than_that() -> None:
     for number in range(REMEMBERED + 1):
         tries.fail(str(number), float(number))
     assert len(tries) == REMEMBERED
+
+
+def test_what_was_right_after_all_is_forgiven() -> None:
+    tries = FailedTries()
+    for _ in range(3 * TRIES):
+        tries.fail("a", 0.0)
+        tries.forgive("a")
+    tries.forgive("b")
+    assert tries.wait("a", 0.0) == tries.wait("b", 0.0) == 0.0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+import trio
 
 from rooms import App, Credentials, Identity, User
 from rooms.core.grants import parse_grants
+from rooms.core.tries import SECONDS, TRIES
 from rooms.errors import Refused as NotLetIn
 from rooms.server.gate import Gate
 from rooms.testing import Refused
@@ -79,6 +81,43 @@ async def test_only_the_node_that_gave_it_is_asked(autojump_clock: object) -> No
             await second.server.connect(path=f"/ws?ticket={ticket}")
 
 
+async def test_who_guesses_has_no_other_node_asked_any_more_for_a_while(
+    autojump_clock: object,
+) -> None:
+    async with opened(2, Board(), guarded) as (first, second):
+        wrong = f"/ws?ticket={first.cluster.id}.x"
+        for _ in range(3):
+            await second.server.connect(path=f"/ws?ticket={ticket_of(first)}")  # counts for nothing
+        for _ in range(TRIES):
+            with pytest.raises(Refused, match="401"):
+                await second.server.connect(path=wrong)
+        asked = len(first.peers.board.told)
+        for ticket in (wrong, f"/ws?ticket={ticket_of(first)}"):
+            with pytest.raises(Refused, match="429"):
+                await second.server.connect(path=ticket)
+        assert len(first.peers.board.told) == asked
+        await second.server.connect(path=f"/ws?ticket={ticket_of(second)}")  # asks nobody
+        await trio.sleep(SECONDS)
+        await second.server.connect(path=f"/ws?ticket={ticket_of(first)}")
+
+
+async def test_those_who_guess_at_the_same_time_are_counted_before_an_answer(
+    autojump_clock: object,
+) -> None:
+    async with opened(2, Board(), guarded) as (first, second):
+        answers: list[int] = []
+
+        async def guess() -> None:
+            with pytest.raises(Refused) as caught:
+                await second.server.connect(path=f"/ws?ticket={first.cluster.id}.x")
+            answers.append(caught.value.status)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(2 * TRIES):
+                nursery.start_soon(guess)
+        assert sorted(answers) == [401] * TRIES + [429] * TRIES
+
+
 async def test_a_revoked_sign_in_is_worth_nothing_elsewhere_either(autojump_clock: object) -> None:
     async with opened(2, Board(), guarded) as (first, second):
         ticket = ticket_of(first)
@@ -94,8 +133,8 @@ async def test_a_logout_overtakes_a_ticket_that_another_node_is_asked_for(
         gate, ticket = gate_of(second), ticket_of(first)
         ask = gate.elsewhere
 
-        async def overtaken(ticket: str) -> Identity | None:
-            identity = await ask(ticket)
+        async def overtaken(ticket: str, who: str) -> Identity | None:
+            identity = await ask(ticket, who)
             gate.log_out("ana")
             return identity
 
