@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import replace
 
-from rooms.errors import InvalidPayload, Malformed, RequestError, UnknownCommand
-from rooms.protocol.commands import NULL, Command, Id, Message, SendEvent
+from rooms.errors import InvalidPayload, Malformed
+from rooms.protocol.commands import NULL, Command, Message, SendEvent
 from rooms.protocol.dialects.base import Dialect
 from rooms.protocol.dialects.values import (
     UNREADABLE,
+    Head,
     decode_json,
     encode_json,
+    refusal,
     with_texts,
     within_64_bits,
 )
 from rooms.protocol.frames import BINARY, server_frame
 
-
-class _Head(Struct):
-    """What can still be read of a frame that is no valid command."""
-
-    id: Id | None = None
-
-
 _decode = msgspec.msgpack.Decoder(Command).decode
-_decode_head = msgspec.msgpack.Decoder(_Head).decode
+_decode_head = msgspec.msgpack.Decoder(Head).decode
 _decode_any = msgspec.msgpack.Decoder().decode
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -48,7 +43,7 @@ class NativeMsgpack(Dialect):
         try:
             command: Command = _decode(payload)
         except UNREADABLE as error:
-            raise _refusal(payload, error) from None
+            raise refusal(payload, error, "MessagePack", _decode_head) from None
         if type(command) is SendEvent and command.payload is not NULL:
             return replace(command, payload=_to_json(command))
         return command
@@ -80,26 +75,6 @@ def _to_json(command: SendEvent) -> Raw:
         return Raw(encode_json(_decode_any(command.payload)))
     except (*UNREADABLE, TypeError, ValueError, OverflowError) as error:
         detail = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        refusal = InvalidPayload(f"The payload cannot be said in JSON: {detail}.")
-        refusal.id = command.id
-        raise refusal from None
-
-
-def _refusal(payload: bytes, error: Exception) -> RequestError:
-    """Say what is wrong with a frame, and whose answer that is."""
-    refusal: RequestError
-    if isinstance(error, RecursionError):
-        refusal = Malformed("The MessagePack is nested too deeply.")
-    elif "$.type" in str(error):
-        refusal = UnknownCommand(f"{error}. See the protocol for the types there are.")
-    else:
-        refusal = Malformed(f"{error}.")
-    refusal.id = _readable_id(payload)
-    return refusal
-
-
-def _readable_id(payload: bytes) -> int | str | None:
-    try:
-        return _decode_head(payload).id
-    except UNREADABLE:
-        return None
+        refused = InvalidPayload(f"The payload cannot be said in JSON: {detail}.")
+        refused.id = command.id
+        raise refused from None

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from rooms.errors import Malformed
-from rooms.protocol.commands import Message, Missed, Publication, Push, Reply
+from rooms.errors import Malformed, RequestError, UnknownCommand
+from rooms.protocol.commands import Id, Message, Missed, Publication, Push, Reply
 
 T = TypeVar("T")
+
+
+class Head(Struct):
+    """What can still be read of a frame that is no valid command of the native protocol."""
+
+    id: Id | None = None
+
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What msgspec raises for bytes that are not what was asked for."""
@@ -39,6 +48,28 @@ def read_json(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
         raise Malformed("The JSON is nested too deeply.") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"{error}.") from None
+
+
+def refusal(
+    payload: bytes, error: Exception, form: str, read: Callable[[bytes], Head]
+) -> RequestError:
+    """Return what is wrong with a frame of the native protocol, and whose answer that is.
+
+    Args:
+        error: One of `UNREADABLE`.
+        form: What the frame is written in.
+        read: Decodes that.
+    """
+    refused: RequestError
+    if isinstance(error, RecursionError):
+        refused = Malformed(f"The {form} is nested too deeply.")
+    elif "$.type" in str(error):
+        refused = UnknownCommand(f"{error}. See the protocol for the types there are.")
+    else:
+        refused = Malformed(f"{error}.")
+    with contextlib.suppress(*UNREADABLE):
+        refused.id = read(payload).id
+    return refused
 
 
 def within_64_bits(text: bytes) -> Any:
