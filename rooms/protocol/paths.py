@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_PARAMETER = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_]*)\}")
+PARAMETER = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_]*)\}")
+"""A place in a path: whether it takes all that follow, and its name."""
 
 
 class PathPattern:
@@ -25,7 +26,7 @@ class PathPattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.names = tuple(match[2] for match in _PARAMETER.finditer(text))
+        self.names = tuple(match[2] for match in PARAMETER.finditer(text))
         if not text.startswith("/"):
             raise ValueError(f"the path {text!r} must begin with /")
         if len(set(self.names)) < len(self.names):
@@ -45,7 +46,7 @@ def _expression(text: str) -> str:
     """Return the pattern as a regular expression that takes linear time."""
     parts: list[str] = []
     end = 0
-    for found in _PARAMETER.finditer(text):
+    for found in PARAMETER.finditer(text):
         if found[1] and found.end() < len(text):
             raise ValueError(f"in the path {text!r}, {found[0]} must be last")
         parts += [_literal(text, end, found.start())]

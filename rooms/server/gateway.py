@@ -18,6 +18,7 @@ from rooms.errors import Disconnect
 from rooms.protocol.client_handshake import BadAnswer, parse_address
 from rooms.protocol.frames import BINARY, CONTINUATION, TEXT
 from rooms.protocol.http import BadHead, check_header
+from rooms.protocol.paths import PARAMETER
 from rooms.protocol.urls import hide_secrets
 from rooms.server.tokens.upstream import checked_secret, gateway_secret, signed_user
 from rooms.server.wire import Wire
@@ -45,8 +46,6 @@ GOING_AWAY, BAD_GATEWAY = 1001, 1014
 _PATH_SAFE = "!$&'()*+,;=:@"
 _QUERY_SAFE = "%&=+/?:@!$'()*,;-._~"
 """What a path's segment and a query may hold as it is (RFC 3986, sections 3.3 and 3.4)."""
-
-_PLACE = re.compile(r"\{(\+?)(\w+)\}")
 
 log = structlog.get_logger("rooms")
 
@@ -89,7 +88,7 @@ class Gateway:
     ) -> None:
         self._shown = hide_secrets(url)
         self._address = parse_address(url)
-        if _PLACE.search(self._address.authority):
+        if PARAMETER.search(self._address.authority):
             raise ValueError(f"{self._shown!r}: only path and query can have places to fill in")
         self._headers = tuple(name.lower() for name in headers)
         self._user_header = user_header
@@ -188,7 +187,7 @@ class Gateway:
             _checked(unquote(value))
             return quote(value, safe=f"%{slashes}{safe}", encoding="latin-1")
 
-        return _PLACE.sub(fill, text)
+        return PARAMETER.sub(fill, text)
 
     def _passed_headers(self, ws: WebSocket, settings: Settings) -> Iterator[tuple[str, str]]:
         given = ws.headers

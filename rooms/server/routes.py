@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -11,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from rooms.protocol.dialects import DIALECTS
 from rooms.protocol.dialects.base import Dialect
-from rooms.protocol.paths import PathPattern
+from rooms.protocol.paths import PARAMETER, PathPattern
 
 if TYPE_CHECKING:
     from rooms.server.websocket import WebSocket
@@ -21,8 +20,6 @@ W = TypeVar("W", bound=WebSocketHandler)
 
 Shape = tuple[tuple[int, str], ...]
 """Of each segment, whether it is plain text, has a parameter or takes the rest, and its text."""
-
-_NAME = re.compile(r"\{(\+?)\w+\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ def _encoded(path: str) -> str:
 
 
 def _shape(path: str) -> Shape:
-    return tuple(_segment(_NAME.sub(r"{\1}", each)) for each in path.split("/"))
+    return tuple(_segment(PARAMETER.sub(r"{\1}", each)) for each in path.split("/"))
 
 
 def _segment(text: str) -> tuple[int, str]:
