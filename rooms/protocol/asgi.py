@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from rooms.errors import check_close_code
-from rooms.protocol.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT, server_frame
+from rooms.protocol.frames import BINARY, CLOSE, PING, PONG, TEXT, server_frame
+from rooms.protocol.incremental import Control, Goodbye, IncrementalParser, Part, joined
 
 Message = dict[str, Any]
 
@@ -89,55 +90,35 @@ class Frames:
     """Takes a server's bytes apart again: whole messages and control frames, in order."""
 
     def __init__(self) -> None:
-        self._data = b""
-        self._at = 0  # where the data has not been looked at yet
-        self._parts: list[bytes] = []
-        self._opcode = CONTINUATION
+        self._parser = IncrementalParser(masked=False)
+        self._parts: list[Part] = []
 
-    def take(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield what is complete, each with its opcode."""
-        self._data, self._at = self._data[self._at :] + data, 0
-        while (frame := self._next()) is not None:
-            first, payload = frame
-            opcode = first & 0xF
-            if opcode >= CLOSE:
-                yield opcode, payload
+    def take(self, data: bytes) -> Iterator[str | bytes | Control | Goodbye]:
+        """Yield what is complete."""
+        self._parser.feed(data)
+        while (event := self._parser.take()) is not None:
+            if not isinstance(event, Part):
+                yield event
                 continue
-            self._opcode = opcode or self._opcode
-            self._parts.append(payload)
-            if first & FIN:
-                whole, self._parts = b"".join(self._parts), []
-                yield self._opcode, whole
-
-    def _next(self) -> tuple[int, bytes] | None:
-        """Take the first whole frame off the data, as its first byte and its payload."""
-        start = self._at
-        if len(self._data) < start + 2:
-            return None
-        first, size, body = self._data[start], self._data[start + 1], start + 2
-        if size >= 126:
-            body += 2 if size == 126 else 8
-            size = int.from_bytes(self._data[start + 2 : body], "big")
-        if len(self._data) < body + size:
-            return None
-        self._at = body + size
-        return first, self._data[body : self._at]
+            self._parts.append(event)
+            if event.last:
+                whole, self._parts = joined(self._parts), []
+                yield whole
 
 
-def server_message(opcode: int, payload: bytes) -> Message | None:
+def server_message(said: str | bytes | Control | Goodbye) -> Message | None:
     """Return the ASGI message that stands for what a server sends, if there is one."""
-    if opcode == TEXT:
-        return {"type": "websocket.send", "text": payload.decode()}
-    if opcode == BINARY:
-        return {"type": "websocket.send", "bytes": payload}
-    if opcode == CLOSE:
-        code = int.from_bytes(payload[:2], "big") if payload else 1005
-        return {"type": "websocket.close", "code": code, "reason": payload[2:].decode()}
-    return None
+    if isinstance(said, Control):
+        return None
+    if isinstance(said, Goodbye):
+        return {"type": "websocket.close", "code": said.code, "reason": said.reason}
+    return {"type": "websocket.send", "text" if isinstance(said, str) else "bytes": said}
 
 
-def answer_to(opcode: int, payload: bytes) -> bytes:
+def answer_to(said: str | bytes | Control | Goodbye) -> bytes:
     """Return what a client would answer by itself, which is ASGI's server's to see to."""
-    if opcode == PING:
-        return masked(payload, 0xA)
-    return masked(payload[:2], CLOSE) if opcode == CLOSE else b""
+    if isinstance(said, Goodbye):
+        return client_close(said.code)
+    if isinstance(said, Control) and said.opcode == PING:
+        return masked(said.payload, PONG)
+    return b""

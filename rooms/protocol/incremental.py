@@ -8,6 +8,7 @@ its payload is given on, and no more is kept than what was fed last.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rooms.errors import InvalidText, ProtocolViolation, check_close_code
@@ -47,6 +48,15 @@ class Part(NamedTuple):
     data: str | bytes
     last: bool
     size: int
+
+
+def joined(parts: Sequence[Part]) -> str | bytes:
+    """Return what parts of one message, or all of it, are together."""
+    if len(parts) == 1:
+        return parts[0].data
+    if isinstance(parts[0].data, str):
+        return "".join(str(part.data) for part in parts)
+    return b"".join(part.data for part in parts if isinstance(part.data, bytes))
 
 
 class Control(NamedTuple):

@@ -66,9 +66,9 @@ class AsgiLink(Link):
             await self._answer(data)
             return
         self._check_open()
-        for opcode, payload in self._frames.take(data):
-            message = asgi.server_message(opcode, payload)
-            self._say(asgi.answer_to(opcode, payload))
+        for said in self._frames.take(data):
+            message = asgi.server_message(said)
+            self._say(asgi.answer_to(said))
             if message is not None:
                 self._check_open()  # the client may have gone while the last was sent
                 self._over = message["type"] == "websocket.close"

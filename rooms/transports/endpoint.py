@@ -24,7 +24,15 @@ from rooms.protocol.frames import (
     close_payload,
     frame,
 )
-from rooms.protocol.incremental import NO_CODE, Control, Event, Goodbye, IncrementalParser, Part
+from rooms.protocol.incremental import (
+    NO_CODE,
+    Control,
+    Event,
+    Goodbye,
+    IncrementalParser,
+    Part,
+    joined,
+)
 from rooms.transports.base import DrainingWriter, Link, Owner
 
 READ_AHEAD_BYTES = 65536
@@ -196,7 +204,7 @@ class Endpoint:
         while not self._collected or self._inside:
             self._collect(await self.receive_part(), limit)
         parts, self._collected, self._collected_bytes = self._collected, [], 0
-        return _joined(parts)
+        return joined(parts)
 
     def _collect(self, part: Part, limit: int) -> None:
         self._collected.append(part)
@@ -206,8 +214,8 @@ class Endpoint:
             self.end(MessageTooBig())
             self.check_open()  # raises
         elif len(self._collected) > READ_AHEAD_PARTS:  # tiny fragments weigh more than they hold
-            joined = Part(_joined(self._collected), part.last, self._collected_bytes)
-            self._collected = [joined]
+            whole = Part(joined(self._collected), part.last, self._collected_bytes)
+            self._collected = [whole]
 
     async def skip_rest(self) -> None:
         """Drop what is left of a message that somebody began to read as a stream."""
@@ -333,11 +341,3 @@ class Endpoint:
     def _frame(self, payload: bytes, opcode: int, *, fin: bool = True) -> bytes:
         key = os.urandom(4) if self._client else b""
         return frame(payload, opcode, fin=fin, key=key)
-
-
-def _joined(parts: list[Part]) -> Data:
-    if len(parts) == 1:
-        return parts[0].data
-    if isinstance(parts[0].data, str):
-        return "".join(str(part.data) for part in parts)
-    return b"".join(part.data for part in parts if isinstance(part.data, bytes))

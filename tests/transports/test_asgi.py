@@ -11,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rooms.protocol.asgi import Frames, client_close
 from rooms.protocol.frames import BINARY, CLOSE, PING, TEXT, server_frame
+from rooms.protocol.incremental import Control, Goodbye
 from rooms.transports.asgi import AsgiLink
 
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
@@ -90,7 +91,8 @@ async def test_a_code_that_no_client_can_have_said_is_no_goodbye(code: int, hear
 @pytest.mark.parametrize("size", [1, 3, 1000, 1 << 20])
 def test_what_a_server_sends_is_taken_apart_however_it_is_cut(size: int) -> None:
     frames = [(TEXT, b"a"), (PING, b""), (BINARY, b"b" * 126), (TEXT, b"c" * 500), (CLOSE, b"")]
+    said = ["a", Control(PING, b""), b"b" * 126, "c" * 500, Goodbye(1005, "")]
     data = b"".join(server_frame(payload, opcode) for opcode, payload in frames)
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     taker = Frames()
-    assert [frame for piece in pieces for frame in taker.take(piece)] == frames
+    assert [each for piece in pieces for each in taker.take(piece)] == said
