@@ -15,6 +15,7 @@ from coredis.exceptions import (
     AskError,
     BusyLoadingError,
     ClusterDownError,
+    ConnectionError,
     NoScriptError,
     ReadOnlyError,
     TryAgainError,
@@ -37,6 +38,9 @@ SAY_SECONDS = 10.0
 
 ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadingError)
 """Says a server that is not, or not yet, the right one; nothing was done."""
+
+BROKEN = (ConnectionError, OSError)
+"""Instead of an answer: nobody knows whether it was done."""
 
 NOT_DONE = (*ELSEWHERE, NoScriptError)
 """Says a server that has not done anything, and what it was asked is to be asked again."""
@@ -209,6 +213,9 @@ class Calls:
             self._sent = ()
             if again := self._settle(batch, results):
                 self.put_first(again)
+            for result in filter(_is_broken, results):
+                raise result
+            if again:
                 await _load(client, batch, results)
 
     async def _answers(self, client: Redis[bytes], batch: list[Call]) -> Sequence[Any]:
@@ -244,6 +251,10 @@ class Calls:
         for number, (call, result) in enumerate(zip(batch, results, strict=True)):
             if not isinstance(result, Exception):
                 call.succeed(result)
+            elif _is_broken(result) and call.again:
+                again.append(call)
+            elif _is_broken(result):
+                call.fail(UNSURE)
             elif not isinstance(result, NOT_DONE):
                 self._note_refusal(call, result)
                 call.fail("The broker refuses that for the moment; its operator finds why in logs.")
@@ -296,6 +307,10 @@ async def _load(client: Redis[bytes], batch: Sequence[Call], results: Sequence[A
         raise Elsewhere
     for script in missing:
         await client.script_load(script.text)
+
+
+def _is_broken(result: Any) -> bool:
+    return isinstance(result, BROKEN) and not isinstance(result, ELSEWHERE)
 
 
 class _Evalsha:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import trio
 from coredis import Redis
-from coredis.exceptions import NoScriptError, TryAgainError
+from coredis.exceptions import ConnectionError, NoScriptError, TryAgainError
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rooms.brokers.redis_calls import WAITING, Call, Calls, Elsewhere
@@ -101,6 +101,23 @@ async def test_another_server_gets_what_this_one_does_not_do_in_the_same_order()
     with pytest.raises(Elsewhere):
         await calls.run(cast(Redis[bytes], Engine([TryAgainError(), TryAgainError()])))
     assert calls.take_back() == [*made]
+
+
+@pytest.mark.parametrize("broken", [ConnectionError("lost"), TimeoutError("too late")])
+async def test_a_connection_that_breaks_is_no_refusal(broken: Exception) -> None:
+    done, unkeyed, *keyed = call("1"), call("2"), call("3", "b"), call("4", "b")
+    for each in keyed:
+        each.again = True
+    calls = calls_with(done, unkeyed, *keyed)
+    with pytest.raises(type(broken)):
+        await calls.run(cast(Redis[bytes], Engine([1, broken, broken, broken])))
+    assert [outcome(each) for each in (done, *keyed)] == [1, "under way", "under way"]
+    with pytest.raises(Unavailable, match="nobody knows whether this was published"):
+        unkeyed.result()
+    engine = Engine([3, 4])
+    await run_until_blocked(calls, engine)
+    assert engine.sent == [["3", "4"]]
+    assert [outcome(each) for each in keyed] == [3, 4]
 
 
 async def test_what_is_overdue_fails_wherever_it_is(autojump_clock: MockClock) -> None:
