@@ -164,11 +164,16 @@ class EndUser(Struct, frozen=True, tag="end_user"):
 
 
 class Revoke(Struct, frozen=True, tag="revoke"):
-    """As `EndUser`, and refuse their tokens; answered by how many connections there were."""
+    """As `EndUser`, and refuse their tokens; answered by how many connections there were.
+
+    Attributes:
+        since: When that was said: newer tokens of the user are good, however late this arrives.
+    """
 
     user: str | None
     token_id: str | None
     expires_at: float | None
+    since: float | None = None
 
 
 class TakeTicket(Struct, frozen=True, tag="take_ticket"):

@@ -46,6 +46,7 @@ def revoke(
     user: str | None = None,
     token_id: str | None = None,
     expires_at: float | None = None,
+    since: float | None = None,
 ) -> int:
     """End what one token, or all tokens of a user so far, have signed in, and refuse them from now.
 
@@ -53,11 +54,12 @@ def revoke(
         expires_at: When they end by themselves, in seconds since 1970, and need not be
             remembered any longer.  If not given, what is known of the connections, or
             ``revocation_seconds`` from now.
+        since: When it was revoked; now if not given.
 
     Returns:
         How many connections were ended.
     """
-    _remember(node, user, token_id, expires_at)
+    _remember(node, user, token_id, expires_at, since or time.time())
     code = NotSignedIn.close_code
     ended = end_sessions(node, user=user, token_id=token_id, code=code, reason=REVOKED)
     log.info("sign-in revoked", user=user, token_id=token_id, connections=ended)
@@ -72,8 +74,9 @@ def end_revoked(node: Node) -> None:
             each.end(Forced(REVOKED, NotSignedIn.close_code))
 
 
-def _remember(node: Node, user: str | None, token_id: str | None, expires_at: float | None) -> None:
-    now = time.time()
+def _remember(
+    node: Node, user: str | None, token_id: str | None, expires_at: float | None, now: float
+) -> None:
     until = now + node.settings.revocation_seconds if expires_at is None else expires_at
     if user is not None:
         node.revocations.add_user(user, until, now)

@@ -126,7 +126,7 @@ def end_user(node: Node, question: EndUser) -> int:
 def revoke_here(node: Node, question: Revoke) -> int:
     """End what a token or a user has signed in here, and refuse it from now on."""
     user, token, until = question.user, question.token_id, question.expires_at
-    return revoke(node, user=user, token_id=token, expires_at=until)
+    return revoke(node, user=user, token_id=token, expires_at=until, since=question.since)
 
 
 def take_ticket(node: Node, question: TakeTicket) -> SignedIn | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -119,7 +120,7 @@ class SignIns(ABC):
         """
         if user is None and token_id is None:
             raise ValueError("give a user, or a token_id")
-        ended: int = everywhere(self.node, Revoke(user, token_id, expires_at))
+        ended: int = everywhere(self.node, Revoke(user, token_id, expires_at, time.time()))
         return ended
 
     def logout(self, user: str) -> int:

@@ -14,7 +14,8 @@ from rooms import Settings
 from rooms.brokers.base import Broker
 from rooms.brokers.sqlite import SqliteBroker
 from rooms.errors import ConfigError
-from rooms.protocol.bus import Noted, encode
+from rooms.protocol.bus import Noted, Revoke, encode
+from rooms.server.questions import revoke_here
 from rooms.server.shared_revocations import SharedRevocations
 from rooms.testing import MemoryServer, in_memory
 from rooms.testing.client import Refused
@@ -118,6 +119,15 @@ async def test_a_node_that_nobody_knew_yet_is_told(autojump_clock: object, board
         await peers.tell(encode("other", Noted(notes)))
         assert await end_of(client) == (3500, "sign-in revoked")
         assert (await other.event("whoami"))["payload"]["user"] == "ana"
+
+
+async def test_word_that_comes_late_spares_the_tokens_that_are_newer(board: Board) -> None:
+    async with served(brokers_of(board, 1)[0]) as (club, server):
+        said = server.node.started_at - 60
+        for name, issued in (("before", said - 1), ("after", said + 1)):
+            club.tokens.add(name, seconds=3600, claims={"iat": issued})
+        revoke_here(server.node, Revoke("ana", None, None, said))
+        assert await let_in(server, "before", "after") == [False, True]
 
 
 async def test_while_the_broker_is_away_it_waits(autojump_clock: object, board: Board) -> None:
