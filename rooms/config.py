@@ -13,13 +13,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from rooms.errors import ConfigError
-from rooms.protocol.urls import hide_password
+from rooms.protocol.urls import hide_password, hide_secrets
 
 ENVIRONMENT_PREFIX = "ROOMS_"
 FILE_NAME = "rooms.toml"
 SECRETS = frozenset({"admin_token", "admin_tokens", "gateway_secret", "jwt_secret"})
 """Each has a twin that names a file instead: ``jwt_secret_file``."""
 
+HIDDEN = "(hidden)"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
@@ -119,14 +120,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     grace_seconds: Seconds = 10
 
     def __repr__(self) -> str:
-        shown = {name: self._shown(name) for name in self.__struct_fields__}
-        return f"Settings({', '.join(f'{name}={value}' for name, value in shown.items())})"
+        shown = (f"{name}={self.shown(name)!r}" for name in self.__struct_fields__)
+        return f"Settings({', '.join(shown)})"
 
-    def _shown(self, name: str) -> str:
+    def shown(self, name: str) -> Any:
+        """Return the value of a setting as it may be shown: no secret is in it."""
         value = getattr(self, name)
         if name == "broker":
-            return repr(hide_password(value))
-        return "'…'" if name in SECRETS and value else repr(value)
+            return hide_password(value)
+        if name == "jwks_url":
+            return hide_secrets(value)
+        return HIDDEN if name in SECRETS and value else value
 
     @property
     def tls(self) -> bool:

@@ -147,7 +147,7 @@ def test_a_file_that_is_no_text_is_a_mistake(file: Path) -> None:
 def test_a_secret_is_never_shown(name: str) -> None:
     loaded = load(flags={name: "hush"})
     assert "hush" not in repr(loaded)
-    assert f"{name}='…'" in repr(loaded.settings)
+    assert f"{name}='(hidden)'" in repr(loaded.settings)
     assert f"{name}={getattr(Settings(), name)!r}" in repr(Settings())
 
 

@@ -9,12 +9,10 @@ import click
 import msgspec
 
 from rooms.cli.serve import setting_options
-from rooms.config import SECRETS, Loaded, Settings, load_here, unknown_variables
+from rooms.config import Loaded, load_here, unknown_variables
 from rooms.errors import ConfigError
-from rooms.protocol.urls import hide_password
 
 DEFAULT = "default"
-HIDDEN = "(hidden)"
 
 
 @click.command()
@@ -43,16 +41,9 @@ def _rows(loaded: Loaded) -> list[tuple[str, Any, str]]:
     """Return each setting's name, value and source; no secret is among the values."""
     settings = loaded.settings
     return [
-        (name, _shown(settings, name), loaded.sources.get(name, DEFAULT))
+        (name, settings.shown(name), loaded.sources.get(name, DEFAULT))
         for name in settings.__struct_fields__
     ]
-
-
-def _shown(settings: Settings, name: str) -> Any:
-    value = getattr(settings, name)
-    if name == "broker":
-        return hide_password(value)
-    return HIDDEN if name in SECRETS and value else value
 
 
 def _json(rows: list[tuple[str, Any, str]]) -> str:

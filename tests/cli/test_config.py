@@ -46,9 +46,11 @@ def test_a_table_is_for_people_and_can_leave_out_the_defaults(folder: Path) -> N
 
 def test_no_secret_is_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROOMS_ADMIN_TOKEN", "sesame")
+    monkeypatch.setenv("ROOMS_JWKS_URL", "https://keys.example/all?key=sesame")
     for output in (printed(), printed("--json")):
         assert "sesame" not in output
         assert "(hidden)" in output
+        assert "https://keys.example/all?…" in output
 
 
 def test_a_variable_that_is_no_setting_is_told_beside_what_is_printed(
