@@ -16,6 +16,7 @@ from rooms.brokers.base import Broker
 from rooms.brokers.embedded import open_engine
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
+from rooms.protocol.urls import bracketed
 from rooms.server.admin_settings import with_admin_tokens
 from rooms.server.admission import Admission
 from rooms.server.app import App
@@ -256,4 +257,4 @@ def url_of(settings: Settings, host: str, port: int) -> str:
     """Return where a browser on this machine finds a server that listens there."""
     scheme = "https" if settings.tls else "http"
     shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104  # shown, not bound
-    return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
+    return f"{scheme}://{bracketed(shown)}:{port}"

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from rooms.bench.errors import BenchError
+from rooms.protocol.urls import bracketed
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
@@ -41,8 +42,7 @@ class Target(Struct, frozen=True):
     @property
     def authority(self) -> str:
         """What the Host header says (RFC 9112, section 3.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     def port_of(self, turn: int) -> int:
         """Return the port of the node whose turn it is: clients go to all nodes, one by one."""

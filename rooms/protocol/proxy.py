@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final, NamedTuple
 
+from rooms.protocol.urls import bracketed
+
 Address = IPv4Address | IPv6Address
 
 V2_SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
@@ -45,7 +47,7 @@ class Endpoint(NamedTuple):
     port: int = 0
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return f"{host}:{self.port}" if self.port else host
 
 

@@ -13,6 +13,7 @@ import trio
 from msgspec import Struct
 
 from rooms.errors import ConfigError, RoomsError
+from rooms.protocol.urls import bracketed
 
 FETCH_SECONDS = 5.0
 """Time for everything, from the name's look-up to the last byte."""
@@ -48,7 +49,7 @@ class Location(Struct, frozen=True):
     @property
     def authority(self) -> str:
         """Host and port, as the header ``Host`` has them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
