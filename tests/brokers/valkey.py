@@ -200,6 +200,11 @@ class Cluster:
         name = self.servers[primary].command("CLUSTER", "MYID", bulk=True)
         while replica.command("CLUSTER", "REPLICATE", name) != "+OK":
             pass  # it does not know it yet
+        for server in (*self.servers, replica):  # who does not know it does not vote for it
+            while server.command("CLUSTER", "REPLICAS", name) != "*1":
+                pass
+            while server.command("GET", "x")[:12] == "-CLUSTERDOWN":
+                pass
         return replica
 
     def move(self, slot: int, source: int, target: int) -> None:
