@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -31,11 +33,16 @@ def find_binary() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port that nothing on this machine listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that nothing on this machine listens on.
+
+    It is none of those that the system gives to outgoing connections: one of them could have it
+    when a server starts, or starts again.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 class Valkey:
