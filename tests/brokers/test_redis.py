@@ -241,12 +241,12 @@ async def test_who_reads_too_slowly_is_cut_by_the_engine_and_reads_the_stream(
             await far.subscribe("a")
             for line in list(proxy.lines.values()):
                 line.down.stall()
-            for number in range(80):
-                await near.publish("a", f"{number}", b'"' + b"x" * 200_000 + b'"')
+            for number in range(98):  # 49 MB: more than the system holds
+                await near.publish("a", f"{number}", b'"' + b"x" * 500_000 + b'"')
             for line in list(proxy.lines.values()):
                 line.down.resume()
-            await far.wait_for("a", "79")
-            assert (far.events("a"), far.lost) == ([f"{n}" for n in range(80)], [])
+            await far.wait_for("a", "97")
+            assert (far.events("a"), far.lost) == ([f"{n}" for n in range(98)], [])
             assert far.broker.counts["failures"] == 1
 
 
