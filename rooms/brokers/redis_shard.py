@@ -17,6 +17,7 @@ from rooms.brokers.redis_connection import make_client, open_wire
 from rooms.brokers.redis_scripts import TELL
 from rooms.brokers.redis_url import Address, RedisUrl
 from rooms.brokers.redis_wire import TROUBLE, EngineError, Push, Wire, explain, pack
+from rooms.core.groups import root_of
 
 log = structlog.get_logger("rooms")
 
@@ -131,9 +132,7 @@ class Shard:
 
     def _note(self, errors: BaseExceptionGroup[BaseException]) -> None:
         """Say what ended the connection, once for many failures in a row."""
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
+        first = root_of(errors)
         self._failures += 1
         self.counts["failures"] += 1
         if isinstance(first, Deaf):

@@ -20,6 +20,7 @@ from rooms.config import (
     load_here,
     unknown_variables,
 )
+from rooms.core.groups import root_of
 from rooms.errors import ConfigError
 from rooms.protocol.urls import hide_password
 from rooms.server.admin_settings import has_admin_tokens
@@ -295,7 +296,7 @@ async def _run(app: Any, run: Run) -> None:
 
     obedient = Signals(reloader(run.flags), bound=dies_with_terminal())
     settings = run.loaded.settings
-    mistake: ConfigError | None = None
+    mistake: BaseException | None = None
     with trio.open_signal_receiver(*handled()) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(obedient.obey, signals, nursery.cancel_scope)
@@ -307,8 +308,8 @@ async def _run(app: Any, run: Run) -> None:
                     else:
                         nursery.start_soon(report, run.orders)
                     await obedient.watch(server)
-            except ConfigError as error:  # the nursery would make a group of it
-                mistake = error
+            except* ConfigError as group:  # whatever nursery it went through
+                mistake = root_of(group)
             nursery.cancel_scope.cancel()
     if mistake is not None:
         raise mistake

@@ -16,6 +16,7 @@ from rooms.cli.supervisor import Supervisor, Worker
 from rooms.cli.watch import changes
 from rooms.cli.worker import start_process
 from rooms.config import Settings
+from rooms.core.groups import root_of
 from rooms.errors import ConfigError
 from rooms.server.admin_settings import has_admin_tokens, make_token
 from rooms.server.broker_settings import broker_url
@@ -59,7 +60,7 @@ def check_broker(settings: Settings) -> None:
 
 
 async def _supervise(settings: Settings, chat: bool, reload: bool) -> int:
-    mistake: ConfigError | None = None
+    mistake: BaseException | None = None
     status = 0
     sock = inherited_socket(os.environ) or open_socket(settings.host, settings.port)
     with sock, trio.open_signal_receiver(*handled()) as signals:
@@ -75,7 +76,7 @@ async def _supervise(settings: Settings, chat: bool, reload: bool) -> int:
                 status = await supervisor.run(signals)
                 nursery.cancel_scope.cancel()
         except* ConfigError as group:
-            mistake = next(error for error in group.exceptions if isinstance(error, ConfigError))
+            mistake = root_of(group)
     if mistake is not None:
         raise mistake
     return status

@@ -12,6 +12,7 @@ from http import HTTPStatus
 import structlog
 import trio
 
+from rooms.core.groups import root_of
 from rooms.core.identity import Identity
 from rooms.errors import (
     ConnectionLimit,
@@ -229,9 +230,7 @@ class RawConnection:
 
     def _judge(self, error: Exception | SystemExit) -> Exception:
         """Return what an error of the handler means; what is no goodbye is logged."""
-        told = error
-        while isinstance(told, ExceptionGroup):  # of a nursery
-            told = told.exceptions[0]
+        told = root_of(error)
         ours = Disconnect if self.wire is not None else Refused | BadHead
         if isinstance(told, ours) and isinstance(error, ours | ExceptionGroup):
             return told

@@ -26,6 +26,17 @@ from tests.cli.processes import (
     without_settings,
 )
 
+STARTS_BADLY = """
+from contextlib import asynccontextmanager
+from rooms import App
+from rooms.errors import ConfigError
+@asynccontextmanager
+async def vault(app):
+    raise ConfigError("There is no key in the vault.")
+    yield
+app = App(lifespan=vault)
+"""
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_says_goodbye_to_clients_and_exits_with_zero(number: int) -> None:
@@ -60,6 +71,13 @@ def test_a_variable_that_is_no_setting_is_told_in_a_line_of_the_log() -> None:
     assert "warning" in line
     assert "ROOMS_PROT is no setting, ROOMS_PORT is" in line
     assert "hush" not in result.stderr
+
+
+def test_a_mistake_that_only_the_start_shows_is_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text(STARTS_BADLY)
+    result = rooms("serve", "hello:app", "--port", "0", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == "rooms: There is no key in the vault.\n"
 
 
 async def _more(process: trio.Process, pattern: str) -> bool:
