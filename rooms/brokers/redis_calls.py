@@ -6,11 +6,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from itertools import chain
 from math import inf
-from typing import Any, cast
+from typing import Any
 
 import structlog
 import trio
-from coredis import Redis
 from coredis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -21,7 +20,7 @@ from coredis.exceptions import (
     TryAgainError,
 )
 
-from rooms.brokers.redis_connection import REPLY_SECONDS
+from rooms.brokers.redis_pipeline import Command, Pipeline
 from rooms.brokers.redis_scripts import Script
 from rooms.errors import Unavailable
 
@@ -200,31 +199,31 @@ class Calls:
                 call.fail(UNSURE if call.unsure else AWAY)
         return inf
 
-    async def run(self, client: Redis[bytes]) -> None:
+    async def run(self, pipeline: Pipeline) -> None:
         """Send what waits, for ever.
 
         Raises:
-            Elsewhere, RedisError, OSError: It is over with this server.
+            Elsewhere, RedisError, TROUBLE: It is over with this server.
         """
         while True:
             batch = self._sent = await self._batch()
             self._counts["pipelines"] += 1
-            results = await self._answers(client, batch)
+            results = await self._answers(pipeline, batch)
             self._sent = ()
             if again := self._settle(batch, results):
                 self.put_first(again)
             for result in filter(_is_broken, results):
                 raise result
             if again:
-                await _load(client, batch, results)
+                await _load(pipeline, batch, results)
 
-    async def _answers(self, client: Redis[bytes], batch: list[Call]) -> Sequence[Any]:
+    async def _answers(self, pipeline: Pipeline, batch: list[Call]) -> Sequence[Any]:
         """Return what came of each call; a batch that is cut short is tried again or fails."""
         answers: Sequence[Any] | None = None
         for call in batch:
             call.sent = True
         try:
-            answers = await _pipeline(client, batch)
+            answers = await pipeline.run([_evalsha(call) for call in batch])
             return answers
         finally:
             if answers is None:
@@ -295,7 +294,7 @@ def _overtaken(call: Call, batch: Sequence[Call], results: Sequence[Any]) -> boo
     )
 
 
-async def _load(client: Redis[bytes], batch: Sequence[Call], results: Sequence[Any]) -> None:
+async def _load(pipeline: Pipeline, batch: Sequence[Call], results: Sequence[Any]) -> None:
     """Have the server learn the scripts that it did not know.
 
     Raises:
@@ -306,31 +305,12 @@ async def _load(client: Redis[bytes], batch: Sequence[Call], results: Sequence[A
     if not missing:
         raise Elsewhere
     for script in missing:
-        await client.script_load(script.text)
+        await pipeline.ask("SCRIPT", "LOAD", script.text)
 
 
 def _is_broken(result: Any) -> bool:
     return isinstance(result, BROKEN) and not isinstance(result, ELSEWHERE)
 
 
-class _Evalsha:
-    """One script as coredis' connections take it.
-
-    Its pipelines make a request object, a callback and a span of telemetry of each; that costs
-    more than all the rest of a publish.
-    """
-
-    __slots__ = ("serialized_arguments",)
-    name = b"EVALSHA"
-    decode = False
-
-    def __init__(self, call: Call) -> None:
-        self.serialized_arguments = (call.script.sha, len(call.keys), *call.keys, *call.args)
-
-
-async def _pipeline(client: Redis[bytes], batch: Sequence[Call]) -> Sequence[Any]:
-    """Send scripts together and return the result or the error of each."""
-    async with client.connection_pool.acquire() as connection:
-        requests: Any = [_Evalsha(call) for call in batch]
-        answers = await connection.create_request_batch(requests, timeout=REPLY_SECONDS)
-    return cast(Sequence[Any], answers)
+def _evalsha(call: Call) -> Command:
+    return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)

@@ -1,20 +1,17 @@
-"""Connections to Redis or Valkey: clients for commands, and streams for what is pushed."""
+"""Connections to Redis or Valkey: for commands, and for what is pushed."""
 
 from __future__ import annotations
 
 import ssl
-from typing import Any, cast
 
 import trio
-from coredis import Redis
 
+from rooms.brokers.redis_pipeline import REPLY_SECONDS, Pipeline
 from rooms.brokers.redis_url import Address, RedisUrl
 from rooms.brokers.redis_wire import Value, Wire
 from rooms.errors import ConfigError
 
 CONNECT_SECONDS = 3.0
-REPLY_SECONDS = 5.0
-"""How long a command may take before its connection counts as broken."""
 
 
 def tls_context(url: RedisUrl) -> ssl.SSLContext | None:
@@ -31,13 +28,23 @@ def tls_context(url: RedisUrl) -> ssl.SSLContext | None:
         raise ConfigError(f"The broker's ca={url.options.ca} cannot be used: {error}.") from None
 
 
-def make_client(url: RedisUrl, address: Address) -> Redis[bytes]:
-    """Return a client for commands to one server; use it in an ``async with``."""
-    options = {**_login(url), **_manner(url), "db": url.db}
-    host, port = address
-    if port == 0:
-        return cast(Redis[bytes], Redis(unix_socket_path=host, **options))
-    return cast(Redis[bytes], Redis(host, port, **options))
+async def open_pipeline(url: RedisUrl, address: Address) -> Pipeline:
+    """Return a connection for commands to one server, in the URL's database; close it.
+
+    Raises:
+        TROUBLE, RedisError: There is no way to it, or it lets nobody in.
+    """
+    pipeline = Pipeline(await open_stream(url, address))
+    ready = False
+    try:
+        await pipeline.ask(*_hello(url))
+        if url.db:
+            await pipeline.ask("SELECT", url.db)
+        ready = True
+    finally:
+        if not ready:
+            await pipeline.aclose()
+    return pipeline
 
 
 async def open_wire(url: RedisUrl, address: Address, *, login: bool = True) -> Wire:
@@ -50,13 +57,10 @@ async def open_wire(url: RedisUrl, address: Address, *, login: bool = True) -> W
         TROUBLE: There is no way to it, or it lets nobody in.
     """
     wire = Wire(await open_stream(url, address))
-    words = ["HELLO", "3"]
-    if login and (url.password or url.user):
-        words += ["AUTH", url.user or "default", url.password]
     ready = False
     try:
         with trio.fail_after(REPLY_SECONDS):
-            await wire.ask(*words)
+            await wire.ask(*(_hello(url) if login else ("HELLO", "3")))
         ready = True
     finally:
         if not ready:
@@ -111,18 +115,7 @@ async def _encrypt(
     return encrypted
 
 
-def _login(url: RedisUrl) -> dict[str, Any]:
-    return {
-        "username": url.user or None,
-        "password": url.password or None,
-        "ssl_context": tls_context(url),
-    }
-
-
-def _manner(url: RedisUrl) -> dict[str, Any]:
-    return {
-        "connect_timeout": CONNECT_SECONDS,
-        "stream_timeout": REPLY_SECONDS,
-        "verify_version": False,
-        "decode_responses": False,
-    }
+def _hello(url: RedisUrl) -> tuple[str, ...]:
+    if not (url.password or url.user):
+        return "HELLO", "3"
+    return "HELLO", "3", "AUTH", url.user or "default", url.password

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from itertools import groupby
 from typing import Literal, Protocol
 
@@ -13,7 +14,7 @@ import trio
 from coredis.exceptions import RedisError
 
 from rooms.brokers.redis_calls import Call, Calls, Elsewhere
-from rooms.brokers.redis_connection import make_client, open_wire
+from rooms.brokers.redis_connection import open_pipeline, open_wire
 from rooms.brokers.redis_scripts import TELL
 from rooms.brokers.redis_url import Address, RedisUrl
 from rooms.brokers.redis_wire import TROUBLE, EngineError, Push, Wire, explain, pack
@@ -100,6 +101,7 @@ class Shard:
         self._sound: bytes = f"{sound}:{secrets.token_hex(8)}".encode()
         self._sound_verb: Verb = "SSUBSCRIBE" if url.kind == "cluster" else "SUBSCRIBE"
         self._echo = trio.Event()
+        self._hearing = trio.Event()
         self._failures = 0
 
     def listen(self, verb: Verb, channel: bytes, ear: Ear) -> None:
@@ -144,16 +146,17 @@ class Shard:
 
     async def _connected(self, address: Address) -> None:
         """Work with one server until something ends a connection."""
-        wire = await open_wire(self._url, address)
-        try:
-            async with make_client(self._url, address) as client, trio.open_nursery() as nursery:
-                self._subscribe_anew()
-                nursery.start_soon(self._read, wire)
-                nursery.start_soon(self._write, wire)
-                nursery.start_soon(self.calls.run, client)
-                nursery.start_soon(self._probe)
-        finally:
-            await wire.aclose()
+        async with AsyncExitStack() as stack:
+            wire = await open_wire(self._url, address)
+            stack.push_async_callback(wire.aclose)
+            pipeline = await open_pipeline(self._url, address)
+            stack.push_async_callback(pipeline.aclose)
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            self._subscribe_anew()
+            nursery.start_soon(self._read, wire)
+            nursery.start_soon(self._write, wire)
+            nursery.start_soon(self.calls.run, pipeline)
+            nursery.start_soon(self._probe)
 
     # The channels.
 
@@ -164,6 +167,7 @@ class Shard:
 
     def _subscribe_anew(self) -> None:
         self._is_open = True
+        self._hearing = trio.Event()
         self._left.clear()
         self._changes = [(self._sound_verb, self._sound)]
         self._changes += [(verb, channel) for channel, (verb, _) in self._ears.items()]
@@ -193,7 +197,9 @@ class Shard:
             case [b"pmessage", bytes(pattern), _, bytes(data)]:
                 self._heard(pattern, data)
             case [kind, bytes(channel), _] if kind in _SUBSCRIBED:
-                if channel in self._ears:
+                if channel == self._sound:
+                    self._hearing.set()
+                elif channel in self._ears:
                     self._ears[channel][1].confirmed()
             case [b"sunsubscribe" | b"unsubscribe" | b"punsubscribe", bytes(channel), _]:
                 self._unsubscribed(channel)
@@ -221,6 +227,7 @@ class Shard:
         while True:
             self._echo = trio.Event()
             with trio.move_on_after(seconds):
+                await self._hearing.wait()
                 await self.calls.put(self._sound_call())
                 await self._echo.wait()
             with trio.move_on_after(min(seconds, LATE_SECONDS)):

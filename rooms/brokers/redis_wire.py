@@ -132,10 +132,10 @@ class Reader:
         return Push(plain) if kind == b">" else plain
 
 
-def pack(*words: str | bytes) -> bytes:
+def pack(*words: str | bytes | int) -> bytes:
     """Return a command as it is sent."""
-    parts = [word.encode() if isinstance(word, str) else word for word in words]
-    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
+    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join([b"$%d\r\n%b\r\n" % (len(p), p) for p in parts])
 
 
 class Wire:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 import trio
-from coredis import Redis
 from coredis.exceptions import ConnectionError, NoScriptError, TryAgainError
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rooms.brokers.redis_calls import WAITING, Call, Calls, Elsewhere
+from rooms.brokers.redis_pipeline import Command, Pipeline
 from rooms.brokers.redis_scripts import TELL
 from rooms.errors import Unavailable
 
@@ -30,20 +29,15 @@ class Engine:
         self.sent: list[list[str]] = []
         self.learnt: list[str] = []
         self._answers = list(answers)
-        self.connection_pool = self
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Engine]:
-        yield self
-
-    async def create_request_batch(self, requests: Sequence[Any], **_: float) -> Sequence[Any]:
-        self.sent.append([request.serialized_arguments[-1] for request in requests])
+    async def run(self, commands: Sequence[Command]) -> Sequence[Any]:
+        self.sent.append([str(command[-1]) for command in commands])
         if not self._answers:
             await trio.sleep_forever()
         return self._answers.pop(0)
 
-    async def script_load(self, text: str) -> None:
-        self.learnt.append(text)
+    async def ask(self, *words: str) -> None:
+        self.learnt.append(words[-1])
 
 
 def calls_with(*made: Call) -> Calls:
@@ -59,7 +53,7 @@ def call(name: str, room: str = "a") -> Call:
 
 async def run_until_blocked(calls: Calls, engine: Engine) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(calls.run, cast(Redis[bytes], engine))
+        nursery.start_soon(calls.run, cast(Pipeline, engine))
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
 
@@ -99,7 +93,7 @@ async def test_another_server_gets_what_this_one_does_not_do_in_the_same_order()
     made = call("1"), call("2")
     calls = calls_with(*made)
     with pytest.raises(Elsewhere):
-        await calls.run(cast(Redis[bytes], Engine([TryAgainError(), TryAgainError()])))
+        await calls.run(cast(Pipeline, Engine([TryAgainError(), TryAgainError()])))
     assert calls.take_back() == [*made]
 
 
@@ -110,7 +104,7 @@ async def test_a_connection_that_breaks_is_no_refusal(broken: Exception) -> None
         each.again = True
     calls = calls_with(done, unkeyed, *keyed)
     with pytest.raises(type(broken)):
-        await calls.run(cast(Redis[bytes], Engine([1, broken, broken, broken])))
+        await calls.run(cast(Pipeline, Engine([1, broken, broken, broken])))
     assert [outcome(each) for each in (done, *keyed)] == [1, "under way", "under way"]
     with pytest.raises(Unavailable, match="nobody knows whether this was published"):
         unkeyed.result()
@@ -126,7 +120,7 @@ async def test_what_is_overdue_fails_wherever_it_is(autojump_clock: MockClock) -
     later.due = 2
     calls = calls_with(sent)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(calls.run, cast(Redis[bytes], Engine()))
+        nursery.start_soon(calls.run, cast(Pipeline, Engine()))
         await wait_all_tasks_blocked()
         calls.put_nowait(waiting)
         calls.put_nowait(later)
