@@ -137,7 +137,7 @@ class Browser:
 
 @asynccontextmanager
 async def browsers_of_two_workers(port: int, token: str) -> AsyncIterator[list[Browser]]:
-    """A connection to each worker."""
+    """A connection to each worker, once each knows of the other."""
     async with AsyncExitStack() as stack:
         found: dict[float, Browser] = {}
         while len(found) < 2:  # the second worker may still be starting
@@ -147,6 +147,9 @@ async def browsers_of_two_workers(port: int, token: str) -> AsyncIterator[list[B
                 await stack.enter_async_context(browser.stream)
             else:
                 await browser.stream.aclose()
+        for browser in found.values():
+            while len((await browser.ask("GET", "/api/nodes", token))[2]["nodes"]) < 2:
+                pass
         yield list(found.values())
 
 
