@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from rooms.errors import Forced
 from rooms.protocol.bus import (
     ClientInfo,
@@ -186,7 +188,12 @@ ANSWERS: dict[type[Question], Callable[[Node, Any], Any]] = {
 
 
 def everywhere(node: Node, question: Question) -> Any:
-    """Do something here and have the other nodes do it too; returns the answer of this node."""
+    """Do something here and have the other nodes do it too; returns the answer of this node.
+
+    Raises:
+        ValueError: It cannot be said to others, as half a surrogate pair cannot: nothing is done.
+    """
+    msgspec.json.encode(question)
     if node.cluster is not None:
         node.cluster.ask_soon(question)
     return ANSWERS[type(question)](node, question)

@@ -116,7 +116,7 @@ class SignIns(ABC):
             How many connections of this node were ended; those of others are ended soon.
 
         Raises:
-            ValueError: Neither is given.
+            ValueError: Neither is given, or one is no text, as half a surrogate pair is none.
         """
         if user is None and token_id is None:
             raise ValueError("give a user, or a token_id")

@@ -84,6 +84,24 @@ async def test_a_user_is_revoked_on_all_nodes_though_one_is_away_for_a_moment(
         assert a.server.node.counters.get("unanswered_questions") == 2
 
 
+async def test_what_cannot_be_said_to_others_is_refused_and_harms_nobody(
+    autojump_clock: object, board: Board
+) -> None:
+    half = "\ud800"  # which `json.loads` takes from whoever sends it
+    async with opened(2, board) as (a, b):
+        ana = await b.enter("Ana")
+        for refused in (a.app.logout, a.app.recheck):
+            with pytest.raises(ValueError, match="surrogates"):
+                refused(half)
+        with pytest.raises(ValueError, match="surrogates"):
+            a.app.revoke(user=half)
+        with pytest.raises(ValueError, match="surrogates"):
+            a.app.revoke(token_id=half)
+        await settled()
+        assert a.app.logout("Ana") == 0
+        assert (await ana.closing()).code == 3503
+
+
 async def test_a_node_that_does_not_answer_is_named_after_two_seconds(
     autojump_clock: object, board: Board
 ) -> None:
