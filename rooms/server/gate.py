@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from types import UnionType
 
 import structlog
 import trio
+from msgspec.structs import replace
 
+from rooms.core.grants import Grants
 from rooms.core.identity import Identity
 from rooms.errors import Refused, RequestError
+from rooms.protocol.commands import User
 from rooms.protocol.credentials import find_token, parse_cookies, split_ticket
 from rooms.protocol.http import RequestHead
-from rooms.protocol.names import check_user
+from rooms.protocol.names import check_name, check_user
 from rooms.server.auth import Anonymous, Authenticator, Credentials
 from rooms.server.exits import without_exit
 from rooms.server.revocations import Revocations
@@ -159,13 +165,48 @@ async def _nowhere(ticket: str, who: str) -> Identity | None:
 
 
 def _checked(identity: Identity) -> Identity:
+    """Return what an authenticator has found, with the user's name in Unicode's composed form.
+
+    Raises:
+        TypeError, ValueError: It could not be said to others, or would not end when it says.
+        Refused: Nobody can be called that.
+    """
     if not isinstance(identity, Identity):
         raise TypeError(f"an authenticator returned {type(identity).__name__}, not an Identity")
+    for value, kind in _kinds(identity):
+        if not isinstance(value, kind):
+            raise TypeError(f"an authenticator returned an Identity with {type(value).__name__}")
+    if identity.expires_at is not None and math.isnan(identity.expires_at):
+        raise ValueError("an authenticator returned an Identity that expires at no time")
+    identity.token_id.encode()  # half a surrogate pair is no text
+    return replace(identity, user=_named(identity.user))
+
+
+def _kinds(identity: Identity) -> Iterator[tuple[object, type | UnionType]]:
+    """Return each value of an identity with what it must be: applications need no type checker."""
+    yield identity.user, User
+    yield identity.user.id, str
+    yield identity.user.name, str
+    yield identity.expires_at, float | int | None
+    yield identity.token_id, str
+    yield identity.grants, Grants | None
+    yield identity.claims, dict
+
+
+def _named(user: User) -> User:
+    """Return ``user`` as others see it.
+
+    Raises:
+        Refused: Nobody can be called that.
+    """
+    name = unicodedata.normalize("NFC", user.name)
     try:
-        check_user(identity.user.id)
+        check_user(user.id)
+        if name:
+            check_name(name)
     except RequestError as error:
-        raise Refused(f"Nobody can be signed in under that id: {error}", 403) from None
-    return identity
+        raise Refused(f"Nobody can be signed in under that id or name: {error}", 403) from None
+    return user if name == user.name else User(user.id, name)
 
 
 def credentials_of(

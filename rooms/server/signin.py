@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -186,7 +187,7 @@ def _become(session: Session, identity: Identity) -> None:
 
 def _expires_in(identity: Identity | None) -> float | UnsetType:
     """Return for how many seconds it holds, where that has an end."""
-    if identity is None or identity.expires_at is None:
+    if identity is None or identity.expires_at in (None, math.inf):
         return UNSET
     return max(0.0, round(identity.expires_at - time.time(), 3))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import trio.testing
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from rooms import Anonymous, App, Credentials, Refused, User
+from rooms import Anonymous, App, Credentials, Identity, Refused, User
 from rooms.config import Settings
 from rooms.testing import MemoryServer, TestClient, client_close, in_memory
 from rooms.testing.client import Refused as Unanswered
@@ -129,11 +130,46 @@ async def test_an_authenticator_that_returns_nonsense_lets_nobody_in() -> None:
         assert (await refusal(server, bearer("x"))).status == 500
 
 
-async def test_a_user_is_not_called_like_a_connection() -> None:
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"user": "ana"},
+        {"user": User("ana", 5)},  # type: ignore[arg-type]
+        {"user": User(5)},  # type: ignore[arg-type]
+        {"expires_at": math.nan},
+        {"expires_at": "2030-01-01"},
+        {"token_id": 7},
+        {"token_id": "\ud800"},
+        {"grants": {"team/1": ["join"]}},
+        {"claims": None},
+    ],
+    ids=str,
+)
+async def test_an_identity_that_cannot_be_said_or_end_lets_nobody_in(
+    values: dict[str, Any],
+) -> None:
     app = App()
-    app.authenticate(lambda credentials: User("c1"))
+    app.authenticate(lambda credentials: Identity(**{"user": ANA} | values))
+    async with in_memory(app) as server:
+        assert (await refusal(server, bearer("x"))).status == 500
+
+
+@pytest.mark.parametrize(
+    "user", [User("c1"), User("ana", "\ud800"), User("ana", "a\r\nb"), User("ana", "a" * 256)]
+)
+async def test_a_user_is_called_as_others_can_see_and_not_like_a_connection(user: User) -> None:
+    app = App()
+    app.authenticate(lambda credentials: user)
     async with in_memory(app) as server:
         assert (await refusal(server)).status == 403
+
+
+async def test_a_users_name_is_told_in_its_composed_form() -> None:
+    app = App()
+    app.authenticate(lambda credentials: User("ana", "A\u0301na"))
+    async with in_memory(app) as server:
+        client = await knock(server)
+        assert (await client.receive())["user"] == {"id": "ana", "name": "\u00c1na"}
 
 
 async def test_a_slow_authenticator_holds_nobody_up_and_has_an_end(
@@ -431,6 +467,9 @@ async def test_a_token_without_an_end_says_nothing_of_one() -> None:
         client = await knock(server, bearer("ana"))
         assert "expires_in" not in await client.receive()
         await knock(server, bearer("endless"))
+        club.tokens.identities["infinite"] = Identity(user=ANA, expires_at=math.inf)
+        client = await knock(server, bearer("infinite"))
+        assert "expires_in" not in await client.receive()
         assert len(server.node.expiries) == 0
 
 
