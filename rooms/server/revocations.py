@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from typing import Literal, NamedTuple
 
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from rooms.core.identity import Identity
 
 REVOCATIONS = 100_000
-"""How many are remembered of tokens, and as many of users; they take some 30 MB."""
+"""How many are remembered of tokens, and as many of users; they take some 80 MB."""
 
 Kind = Literal["token", "user"]
 
@@ -46,6 +47,7 @@ class Revocations:
     def __init__(self, limit: int = REVOCATIONS) -> None:
         self._limit = limit
         self._kept: dict[Kind, dict[str, Revocation]] = {"token": {}, "user": {}}
+        self._ends: dict[Kind, list[tuple[float, str]]] = {"token": [], "user": []}  # heaps
         self._unsaid: dict[tuple[Kind, str], None] = {}
         self.changed: Callable[[], None] = _tell_nobody
 
@@ -70,8 +72,10 @@ class Revocations:
         kept = self._kept[told.kind]
         known = kept.get(told.name, told)
         until, since = max(told.until, known.until), max(told.since, known.since)
+        if told.name not in kept or until != known.until:
+            heappush(self._ends[told.kind], (until, told.name))
         kept[told.name] = told._replace(until=until, since=since)
-        self._shrink(kept, now)
+        self._shrink(told.kind, now)
 
     def cover_token(self, token_id: str, now: float) -> bool:
         """Whether the token of that id is revoked."""
@@ -119,17 +123,23 @@ class Revocations:
         found = self._kept[kind].get(name)
         return None if found is None or found.until <= now else found
 
-    def _shrink(self, kept: dict[str, Revocation], now: float) -> None:
-        """Forget what is over, and what would be next if there is too much."""
-        if len(kept) <= self._limit:
-            return
-        gone = [each for each in kept.values() if each.until <= now]
-        if not gone:
-            gone = [min(kept.values(), key=lambda each: each.until)]
-            log.warning("too many revocations: one is forgotten early", limit=self._limit)
-        for each in gone:
-            del kept[each.name]
-            self._unsaid.pop((each.kind, each.name), None)
+    def _shrink(self, kind: Kind, now: float) -> None:
+        """Forget what is over, and what would be next if there is too much.
+
+        It costs as little for the last of a hundred thousand as for the first.
+        """
+        kept, ends = self._kept[kind], self._ends[kind]
+        while ends and (ends[0][0] <= now or len(kept) > self._limit):
+            until, name = heappop(ends)
+            if name not in kept or kept[name].until != until:  # it was revoked for longer since
+                continue
+            if until > now:
+                log.warning("too many revocations: one is forgotten early", limit=self._limit)
+            del kept[name]
+            self._unsaid.pop((kind, name), None)
+        if len(ends) > 2 * len(kept):
+            ends[:] = [(each.until, each.name) for each in kept.values()]
+            heapify(ends)
 
 
 def _tell_nobody() -> None:

@@ -71,3 +71,39 @@ def test_beyond_the_limit_the_one_that_ends_next_is_forgotten_and_the_log_says_s
     ]
     assert covered == [True, False, True]
     assert len(logs) == 1
+
+
+class Counted(float):
+    """A time that counts how often one is compared."""
+
+    compared = 0
+
+    def __le__(self, other: float) -> bool:
+        Counted.compared += 1
+        return super().__le__(other)
+
+    def __lt__(self, other: float) -> bool:
+        Counted.compared += 1
+        return super().__lt__(other)
+
+
+def test_the_last_of_very_many_costs_little_more_than_the_first() -> None:
+    most = 1000
+    revocations = Revocations(limit=most)
+    Counted.compared = 0
+    with capture_logs():
+        for number in range(2 * most):
+            until = Counted(200 + number * 7 % 1000)
+            revocations.add_user(f"u{number}", until=until, now=100)
+    assert Counted.compared < 100 * most
+    assert len(revocations.unsaid(2 * most)) == most
+
+
+def test_one_that_is_revoked_again_and_again_takes_no_more_room() -> None:
+    revocations = Revocations(limit=2)
+    for until in range(200, 1200):
+        revocations.add_user("ana", until=until, now=100)
+    assert sum(map(len, revocations._ends.values())) < 4
+    revocations.add_user("ben", until=1000, now=1198)  # over already
+    assert revocations.cover(identity(iat=50), now=1198)
+    assert len(revocations.unsaid(10)) == 1
