@@ -1,7 +1,7 @@
 """Who may import whom, and what must stay pure: the rules that keep the layers apart."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def imported_modules(tree: ast.AST) -> Iterator[str]:
             yield "." * node.level + (node.module or "")
 
 
-def wrong_imports(layer: str, modules: Iterator[str]) -> list[str]:
+def wrong_imports(layer: str, modules: Iterable[str]) -> list[str]:
     """The modules of ours that a layer imports although it may not."""
     if layer in FREE:
         return []
@@ -100,6 +100,12 @@ def waits(tree: ast.AST) -> list[int]:
 def parse(path: Path) -> ast.Module:
     """The syntax tree of a file."""
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def modules_of(path: Path) -> tuple[str, ...]:
+    """The full names of all modules that a file imports."""
+    return tuple(imported_modules(parse(path)))
 
 
 def every_file() -> list[Path]:
@@ -123,7 +129,7 @@ def test_every_module_has_a_place_in_the_layers() -> None:
 
 @pytest.mark.parametrize("path", every_file(), ids=name_of)
 def test_a_layer_imports_only_what_is_below_it(path: Path) -> None:
-    assert wrong_imports(layer_of(path), imported_modules(parse(path))) == []
+    assert wrong_imports(layer_of(path), modules_of(path)) == []
 
 
 @pytest.mark.parametrize("path", pure_files(), ids=name_of)
@@ -133,8 +139,7 @@ def test_a_pure_module_never_waits(path: Path) -> None:
 
 @pytest.mark.parametrize("path", pure_files(), ids=name_of)
 def test_a_pure_module_knows_no_clock_and_no_chance(path: Path) -> None:
-    modules = imported_modules(parse(path))
-    assert [name for name in modules if name.partition(".")[0] in IMPURE_MODULES] == []
+    assert [name for name in modules_of(path) if name.partition(".")[0] in IMPURE_MODULES] == []
 
 
 @pytest.mark.parametrize(("library", "place"), CONFINED.items())
@@ -142,7 +147,7 @@ def test_a_library_is_known_in_one_place_only(library: str, place: str) -> None:
     users = [
         name_of(path)
         for path in every_file()
-        for module in imported_modules(parse(path))
+        for module in modules_of(path)
         if module.partition(".")[0] == library
     ]
     assert [user for user in users if not user.startswith(place)] == []

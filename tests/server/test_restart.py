@@ -19,7 +19,7 @@ from rooms.serving import Server, serve
 from rooms.testing import Refused, TestClient
 
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: rooms.test\r\n\r\n"
-SECONDS = 10
+SECONDS = 30  # only so that nothing hangs
 WAITING = 100
 
 
