@@ -20,6 +20,9 @@ FILE_NAME = "rooms.toml"
 SECRETS = frozenset({"admin_token", "admin_tokens", "gateway_secret", "jwt_secret"})
 """Each has a twin that names a file instead: ``jwt_secret_file``."""
 
+KEYS = ("jwt_secret", "jwt_secret_file", "jwt_key_file", "jwks_url")
+"""Each says where the keys for tokens are; without any of them everybody gets in."""
+
 HIDDEN = "(hidden)"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -153,8 +156,8 @@ def load(
     """Return the settings; flags outweigh the environment, which outweighs the file.
 
     Raises:
-        ConfigError: A value does not fit, or a name is not one of a setting; it says which, and
-            where it was found.
+        ConfigError: A value does not fit, or a name is not one of a setting, or the keys for tokens
+            are named and empty; it says which, and where it was found.
     """
     found: dict[str, tuple[Any, str]] = {}
     environment = environment or {}
@@ -167,7 +170,9 @@ def load(
         if value is not None:
             found[name] = (value, "--" + name.replace("_", "-"))
     values = {name: _convert(name, value, source) for name, (value, source) in found.items()}
-    return Loaded(Settings(**values), {name: source for name, (_, source) in found.items()})
+    sources = {name: source for name, (_, source) in found.items()}
+    _check_keys(values, sources)
+    return Loaded(Settings(**values), sources)
 
 
 def load_here(flags: Mapping[str, Any]) -> Loaded:
@@ -213,6 +218,16 @@ def _read_file(file: Path) -> dict[str, Any]:
     if unknown:
         raise ConfigError(f"{file} sets {unknown[0]!r}, which is not a setting.")
     return values
+
+
+def _check_keys(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Take an empty value for a mistake, such as a variable of somebody's own that is not set."""
+    named = [name for name in KEYS if name in sources]
+    if named and not any(values[name] for name in named):
+        raise ConfigError(
+            f"{sources[named[0]]} leaves {named[0]} empty, so everybody would get in: say where "
+            f"the keys for tokens are, or leave it out."
+        )
 
 
 def _convert(name: str, value: Any, source: str) -> Any:
