@@ -22,8 +22,8 @@ from rooms.bench.load import Room
 from rooms.bench.messages import Arrivals, Tally
 from rooms.bench.plan import Plan
 from rooms.bench.poller import READ, WRITE, Poller
-from rooms.bench.protocols import Step, WireProtocol
 from rooms.bench.target import Target
+from rooms.bench.wire import Step, WireProtocol
 from rooms.protocol.frames import CLOSE, PING, PONG, TEXT
 
 SAMPLE = 64

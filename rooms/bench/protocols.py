@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import msgspec
@@ -11,67 +10,8 @@ from msgspec import Struct
 from rooms.bench.errors import Refused
 from rooms.bench.frames import STAMP, stamp_number
 from rooms.bench.plan import Plan
+from rooms.bench.wire import READY, WAIT, Step, WireProtocol, refusal
 from rooms.protocol.commands import Position
-
-
-class Step(Struct, frozen=True):
-    """What a client does next on its way into its room.
-
-    Attributes:
-        send: Texts for the server.
-        ready: Whether it is in, and knows all that it missed.
-        position: Where the room stood then, if the server told it.
-        missed: The numbers of publications that the server told it has missed.
-    """
-
-    send: tuple[bytes, ...] = ()
-    ready: bool = False
-    position: Position | None = None
-    missed: tuple[int, ...] = ()
-
-
-WAIT = Step()
-READY = Step(ready=True)
-
-
-class WireProtocol(ABC):
-    """What a client says to get into a room and to publish there.
-
-    Attributes:
-        join: Whether clients become members, or only connect.
-        request: Whether publications are requests to the server, which sends them back.
-        mark: What a frame that is counted holds, up to the digits of its stamp.
-    """
-
-    mark = STAMP
-
-    def __init__(self, plan: Plan) -> None:
-        self.join = plan.join
-        self.request = plan.request
-
-    @abstractmethod
-    def path(self, room: int) -> str:
-        """Return the path for a client of that room."""
-
-    @abstractmethod
-    def advance(self, room: int, text: bytes | None) -> Step:
-        """Say what follows the upgrade (None) or the server's ``text``, until all is ready.
-
-        Raises:
-            Refused: The server said no.
-        """
-
-    @abstractmethod
-    def publication(self, room: int, payload: bytes, stamp: bytes) -> bytes:
-        """Return the text that publishes a payload, which holds ``stamp``."""
-
-    def answer(self, text: bytes) -> bytes | None:
-        """Return what a text other than a delivery must be answered with, if anything.
-
-        Raises:
-            Refused: The text says that something went wrong.
-        """
-        return None
 
 
 class Native(WireProtocol):
@@ -114,7 +54,7 @@ class Native(WireProtocol):
 
     def answer(self, text: bytes) -> bytes | None:
         if _kind(text) == "error":
-            raise Refused(f"the server answered {text[:200].decode(errors='replace')}")
+            raise refusal(text)
         return None
 
     def _name(self, room: int) -> bytes:
@@ -181,7 +121,7 @@ class SocketIo(WireProtocol):
         if text.startswith(b"0"):
             return Step(send=(b"40",))
         if text.startswith(b"44"):
-            raise Refused(f"the server answered {text[:200].decode(errors='replace')}")
+            raise refusal(text)
         if text.startswith(b"40"):
             return Step(send=(b'42["join","r%d"]' % room,)) if self.join else READY
         return READY if text.startswith(b'42["joined"') else WAIT

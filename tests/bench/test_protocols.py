@@ -7,7 +7,8 @@ import pytest
 from rooms.bench.errors import Refused
 from rooms.bench.frames import make_stamp
 from rooms.bench.plan import make_plan
-from rooms.bench.protocols import READY, WAIT, Native, Plain, Returning, SocketIo, Step
+from rooms.bench.protocols import Native, Plain, Returning, SocketIo
+from rooms.bench.wire import READY, WAIT, Step
 from rooms.protocol.commands import Position
 
 ROOMS = make_plan("rooms")
