@@ -24,7 +24,7 @@ from rooms.bench.plan import Plan
 from rooms.bench.poller import READ, WRITE, Poller
 from rooms.bench.target import Target
 from rooms.bench.wire import Step, WireProtocol
-from rooms.protocol.frames import CLOSE, PING, PONG, TEXT
+from rooms.protocol.frames import CLOSE, PING, PONG
 
 SAMPLE = 64
 ERROR_KINDS = 20
@@ -198,7 +198,7 @@ class Clients:
         path = self._target.path
         if path in ("", "/"):
             path = self._protocol.path(connection.room.share.room)
-        connection.send(upgrade_request(self._target, path))
+        connection.send(upgrade_request(self._target, path, self._protocol.subprotocol))
 
     def _receive(self, connection: Connection) -> None:
         data = connection.receive()
@@ -240,17 +240,17 @@ class Clients:
             code = int.from_bytes(payload[:2], "big")
             reason = payload[2:].decode(errors="replace")
             raise Refused(f"the server closed with {code} {reason!r}")
-        elif opcode == TEXT and connection.state is State.JOINING:
+        elif opcode == self._protocol.opcode and connection.state is State.JOINING:
             self._take(connection, self._protocol.advance(connection.room.share.room, payload))
-        elif opcode == TEXT:
+        elif opcode == self._protocol.opcode:
             answer = self._protocol.answer(payload)
             if answer is not None:
-                connection.send(client_frame(answer))
+                connection.send(self._protocol.frame(answer))
 
     def _take(self, connection: Connection, step: Step) -> None:
         """Carry out a step of the way into the room."""
         for text in step.send:
-            connection.send(client_frame(text))
+            connection.send(self._protocol.frame(text))
         for number in step.missed:
             if number != connection.number + 1:
                 raise Refused("what was missed was told with a gap, twice or out of order")

@@ -181,17 +181,19 @@ def tls_context(target: Target) -> ssl.SSLContext | None:
     return context
 
 
-def upgrade_request(target: Target, path: str) -> bytes:
+def upgrade_request(target: Target, path: str, subprotocol: str | None = None) -> bytes:
     """Return the opening handshake (RFC 6455, section 4.1)."""
     key = base64.b64encode(os.urandom(16)).decode()
-    lines = (
+    lines = [
         f"GET {path} HTTP/1.1",
         f"Host: {target.authority}",
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Key: {key}",
         "Sec-WebSocket-Version: 13",
-    )
+    ]
+    if subprotocol is not None:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from rooms.bench.errors import BenchError
 
-ProtocolName = Literal["native", "plain", "socketio"]
+ProtocolName = Literal["native", "msgpack", "zaptools", "fdw", "tranzit", "plain", "socketio"]
 
 MAX_CONNECTIONS = 30_000
 MAX_SECONDS = 300.0
@@ -179,3 +179,5 @@ def _check(plan: Plan) -> None:
         raise BenchError("To recover, a room needs a member that stays and one that is cut.")
     if plan.counted != "deliveries" and (plan.protocol != "native" or plan.request):
         raise BenchError(f"{plan.scenario} needs the native protocol, and is without --request.")
+    if plan.protocol == "fdw" and plan.request:
+        raise BenchError("fdw has no answers to requests: it is without --request.")

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from rooms.bench.dialects import Fdw, Tranzit, Zaptools
 from rooms.bench.errors import Refused
 from rooms.bench.frames import STAMP, stamp_number
 from rooms.bench.plan import Plan
 from rooms.bench.wire import READY, WAIT, Step, WireProtocol, refusal
 from rooms.protocol.commands import Position
+from rooms.protocol.frames import BINARY
 
 
 class Native(WireProtocol):
@@ -96,6 +99,30 @@ class Returning(Native):
         return b'{"type":"join","room":"%b","since":%b,"id":1}' % (self._name(room), since)
 
 
+class MessagePack(WireProtocol):
+    """Rooms' own protocol in MessagePack: what `Native` says and hears, in other words."""
+
+    opcode = BINARY
+    subprotocol = "rooms.v1.msgpack"
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._native = Native(plan)
+
+    def path(self, room: int) -> str:
+        return self._native.path(room)
+
+    def advance(self, room: int, text: bytes | None) -> Step:
+        step = self._native.advance(room, None if text is None else _to_json(text))
+        return replace(step, send=tuple(_to_msgpack(said) for said in step.send))
+
+    def publication(self, room: int, payload: bytes, stamp: bytes) -> bytes:
+        return _to_msgpack(self._native.publication(room, payload, stamp))
+
+    def answer(self, text: bytes) -> bytes | None:
+        return self._native.answer(_to_json(text))
+
+
 class Plain(WireProtocol):
     """Servers that send each text on as it came, to the room that the path names."""
 
@@ -135,6 +162,10 @@ class SocketIo(WireProtocol):
 
 PROTOCOLS: dict[str, type[WireProtocol]] = {
     "native": Native,
+    "msgpack": MessagePack,
+    "zaptools": Zaptools,
+    "fdw": Fdw,
+    "tranzit": Tranzit,
     "plain": Plain,
     "socketio": SocketIo,
 }
@@ -164,6 +195,17 @@ class _Reply(Struct):
 
 _decode = msgspec.json.Decoder(_Tagged).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
+
+
+def _to_json(text: bytes) -> bytes:
+    try:
+        return msgspec.json.encode(msgspec.msgpack.decode(text))
+    except msgspec.MsgspecError as error:
+        raise Refused(f"the server's MessagePack cannot be read: {error}") from None
+
+
+def _to_msgpack(text: bytes) -> bytes:
+    return msgspec.msgpack.encode(msgspec.json.decode(text))
 
 
 def _kind(text: bytes) -> str:

@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from msgspec import Struct
 
 from rooms.bench.errors import Refused
-from rooms.bench.frames import STAMP
+from rooms.bench.frames import STAMP, client_frame
 from rooms.bench.plan import Plan
 from rooms.protocol.commands import Position
+from rooms.protocol.frames import TEXT
 
 
 class Step(Struct, frozen=True):
@@ -39,9 +40,13 @@ class WireProtocol(ABC):
         join: Whether clients become members, or only connect.
         request: Whether publications are requests to the server, which sends them back.
         mark: What a frame that is counted holds, up to the digits of its stamp.
+        opcode: Of the frames, both ways; the texts that are spoken of here may be binary.
+        subprotocol: What clients ask for in the handshake, if anything.
     """
 
     mark = STAMP
+    opcode = TEXT
+    subprotocol: str | None = None
 
     def __init__(self, plan: Plan) -> None:
         self.join = plan.join
@@ -70,6 +75,10 @@ class WireProtocol(ABC):
             Refused: The text says that something went wrong.
         """
         return None
+
+    def frame(self, text: bytes) -> bytes:
+        """Return the frame in which a client says ``text``."""
+        return client_frame(text, self.opcode)
 
 
 def refusal(text: bytes) -> Refused:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from rooms.bench.clients import Clients
 from rooms.bench.connection import Connection
-from rooms.bench.frames import client_frame, make_stamp, stamped_payload
+from rooms.bench.frames import make_stamp, stamped_payload
 from rooms.bench.histogram import Histogram
 from rooms.bench.load import ClosedLoop, OpenLoop, Room
 from rooms.bench.messages import Completed, Failed, Order, Progress, Result
@@ -167,7 +167,7 @@ class Worker:
             stamp = make_stamp(due, room.published)
             payload = stamped_payload(self._plan.size, stamp)
             text = self._protocol.publication(room.share.room, payload, stamp)
-            frames.append(client_frame(text))
+            frames.append(self._protocol.frame(text))
             room.published += 1
         self._clients.send(publisher, b"".join(frames))
 

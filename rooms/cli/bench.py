@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rooms.bench.report import Report
 
 NAMES = ("fan-out", "rooms", "echo", "storm", "idle", "rate", "publish", "recover")
+PROTOCOLS = ("native", "msgpack", "zaptools", "fdw", "tranzit", "plain", "socketio")
 NATIVE = frozenset({"publish", "recover"})
 """Scenarios that take the replies of the native protocol."""
 
@@ -38,7 +39,7 @@ CANNOT = 2
 @click.option("--pid", type=int, help="Root process of the server, if it cannot be found.")
 @click.option(
     "--protocol",
-    type=click.Choice(("native", "plain", "socketio")),
+    type=click.Choice(PROTOCOLS),
     help="What the server speaks [default: native].",
 )
 @click.option("--request", is_flag=True, default=None, help="Echo by an event of the server's.")

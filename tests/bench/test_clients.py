@@ -2,10 +2,12 @@
 
 import json
 
+from msgspec import msgpack
+
 from rooms.bench.connection import Connection
 from rooms.bench.frames import client_frame, make_stamp, stamped_payload
 from rooms.bench.load import Room
-from rooms.protocol.frames import PING, PONG, TEXT, close_frame, server_frame
+from rooms.protocol.frames import BINARY, PING, PONG, TEXT, close_frame, server_frame
 from tests.bench.fakes import SWITCHING, Peer, Stage
 
 JOINED = server_frame(b'{"type":"reply","id":1,"room":"r0"}')
@@ -38,7 +40,24 @@ def test_the_request_is_an_opening_handshake_for_the_rooms_path() -> None:
         stage.turn()
         request = peer.request()
         assert request.startswith(b"GET /r/0 HTTP/1.1\r\nHost: 127.0.0.1:")
+        assert b"Sec-WebSocket-Protocol" not in request
         assert b"\r\nSec-WebSocket-Version: 13\r\n" in request
+
+
+def test_a_protocol_with_a_subprotocol_asks_for_it_and_speaks_in_its_own_frames() -> None:
+    with Stage(connections=1, protocol="msgpack") as stage:
+        stage.clients.open_more()
+        peer = stage.accept()
+        stage.turn()
+        assert b"\r\nSec-WebSocket-Protocol: rooms.v1.msgpack\r\n" in peer.request()
+        peer.send(SWITCHING)
+        stage.turn()
+        ((opcode, join),) = peer.messages()
+        assert (opcode, msgpack.decode(join)["type"]) == (BINARY, "join")
+        peer.send(server_frame(msgpack.encode({"type": "reply", "id": 1}), BINARY))
+        stage.until(lambda: stage.clients.ready == 1)
+        peer.send(server_frame(msgpack.encode({"type": "error"}), BINARY))
+        stage.until(lambda: stage.clients.dead == 1)
 
 
 def test_an_answer_that_comes_byte_by_byte_is_put_together() -> None:

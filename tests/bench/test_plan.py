@@ -77,5 +77,11 @@ def test_what_takes_replies_takes_the_native_protocol(name: str, change: dict[st
         make_plan(name, **change)
 
 
+def test_requests_take_a_protocol_that_answers_them() -> None:
+    assert make_plan("echo", protocol="tranzit", request=True).request
+    with pytest.raises(BenchError, match="fdw has no answers"):
+        make_plan("echo", protocol="fdw", request=True)
+
+
 def test_no_worker_is_without_a_connection() -> None:
     assert make_plan("fan-out", connections=2, workers=8).workers == 2

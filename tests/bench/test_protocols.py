@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from msgspec import msgpack
 
 from rooms.bench.errors import Refused
 from rooms.bench.frames import make_stamp
 from rooms.bench.plan import make_plan
-from rooms.bench.protocols import Native, Plain, Returning, SocketIo
+from rooms.bench.protocols import MessagePack, Native, Plain, Returning, SocketIo
 from rooms.bench.wire import READY, WAIT, Step
 from rooms.protocol.commands import Position
 
@@ -110,6 +111,28 @@ def test_it_is_refused_when_that_cannot_be_told(
 def test_a_text_that_is_no_json_is_none_of_the_native_protocols() -> None:
     assert Native(ROOMS).advance(0, b"hello") == WAIT
     assert Native(ROOMS).answer(b"\xff") is None
+
+
+def test_a_msgpack_client_says_and_hears_the_same_in_messagepack() -> None:
+    packed = MessagePack(ROOMS)
+    assert packed.path(7) == "/ws"
+    (join,) = packed.advance(7, None).send
+    assert msgpack.decode(join) == {"type": "join", "room": "r7", "id": 1}
+    assert packed.advance(7, msgpack.encode({"type": "welcome"})) == WAIT
+    reply = msgpack.encode({"type": "reply", "id": 1, "position": ["e", 4]})
+    assert packed.advance(7, reply) == Step(ready=True, position=Position("e", 4))
+    sent = packed.publication(3, b'{"stamp":"stamp-7"}', b"stamp-7")
+    assert msgpack.decode(sent)["payload"] == {"stamp": "stamp-7"}
+    assert packed.mark in sent
+
+
+def test_a_msgpack_error_says_what_the_server_said() -> None:
+    packed = MessagePack(ROOMS)
+    assert packed.answer(msgpack.encode({"type": "presence"})) is None
+    with pytest.raises(Refused, match="rate_limited"):
+        packed.answer(msgpack.encode({"type": "error", "code": "rate_limited"}))
+    with pytest.raises(Refused, match="MessagePack cannot be read"):
+        packed.answer(b"\xc1")
 
 
 def test_a_plain_client_is_in_its_room_by_the_path() -> None:

@@ -45,6 +45,25 @@ def test_a_running_server_is_measured_with_all_scenarios() -> None:
     assert found[-1].recoveries.count == 19
 
 
+@pytest.mark.parametrize("protocol", ["msgpack", "zaptools", "fdw", "tranzit"])
+def test_clients_of_every_dialect_get_everything(protocol: str) -> None:
+    plans = [short(name, protocol=protocol) for name in ("fan-out", "rooms", "storm")]
+    fan_out, rooms, storm = measure_local(plans, None, lambda _: None)
+    assert all(report.sound and report.ready == 20 for report in (fan_out, rooms, storm))
+    assert (fan_out.protocol, storm.protocol) == (protocol, protocol)
+    assert fan_out.deliveries >= 20
+    assert rooms.deliveries >= 20
+
+
+@pytest.mark.parametrize("protocol", ["native", "msgpack", "zaptools", "tranzit"])
+def test_a_request_is_answered_in_its_dialect(protocol: str) -> None:
+    (report,) = measure_local(
+        [short("echo", protocol=protocol, request=True)], None, lambda _: None
+    )
+    assert report.sound
+    assert report.deliveries >= 20
+
+
 def test_a_server_that_forgets_one_of_twenty_is_not_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rooms.bench.coordinator.QUIET_SECONDS", 0.3)
     port = free_port()

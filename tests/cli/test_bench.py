@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from rooms.bench import protocols as wire_protocols
 from rooms.bench.local import free_port
-from rooms.bench.plan import SCENARIOS
-from rooms.cli.bench import NAMES
+from rooms.bench.plan import SCENARIOS, ProtocolName
+from rooms.cli.bench import NAMES, PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 40
@@ -37,6 +39,10 @@ def test_the_help_names_every_scenario() -> None:
     said = bench("--help")
     assert said.returncode == 0
     assert all(f"  {name} " in said.stdout for name in NAMES)
+
+
+def test_what_a_server_speaks_is_what_the_load_generator_speaks() -> None:
+    assert PROTOCOLS == tuple(wire_protocols.PROTOCOLS) == get_args(ProtocolName)
 
 
 def test_a_table_is_printed_and_progress_goes_to_standard_error() -> None:
