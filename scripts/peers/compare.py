@@ -23,6 +23,7 @@ from scripts.peers.catalogue import Peer, install, load_peers
 SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "fan-out": ("fan-out", {}),
     "fan-out-16": ("fan-out", {"window": 16}),
+    "fan-out-small": ("fan-out", {"connections": 100}),
     "rooms": ("rooms", {}),
     "echo": ("echo", {}),
     "rate": ("rate", {}),
@@ -55,6 +56,14 @@ LOSSES: tuple[tuple[str, Callable[[Report], int]], ...] = (
 
 
 @click.command()
+@click.option(
+    "--from",
+    "file",
+    type=click.Choice(("peers.toml", "dialects.toml")),
+    default="peers.toml",
+    show_default=True,
+    help="Which there are to measure.",
+)
 @click.option("--peer", "names", multiple=True, help="Measure only this one; may be repeated.")
 @click.option(
     "--scenario",
@@ -74,6 +83,7 @@ LOSSES: tuple[tuple[str, Callable[[Report], int]], ...] = (
     help="Where the peers are installed and the results kept.",
 )
 def main(
+    file: str,
     names: tuple[str, ...],
     scenarios: tuple[str, ...],
     rounds: int,
@@ -86,7 +96,7 @@ def main(
     Each measurement has a server of its own, on the first core; the load is made on the others.
     Every second round goes through the peers backwards.
     """
-    peers = list(_installed(_chosen(names), cache))
+    peers = list(_installed(_chosen(load_peers(file), names), cache))
     results: Results = defaultdict(list)
     progress = ProgressLine(sys.stderr)
     for turn in range(rounds):
@@ -100,8 +110,7 @@ def main(
         click.echo(f"{scenario}\n{table(scenario, peers, results)}\n")
 
 
-def _chosen(names: Sequence[str]) -> list[Peer]:
-    peers = load_peers()
+def _chosen(peers: list[Peer], names: Sequence[str]) -> list[Peer]:
     unknown = sorted(set(names) - {peer.name for peer in peers})
     if unknown:
         known = ", ".join(repr(peer.name) for peer in peers)

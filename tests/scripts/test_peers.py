@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from rooms.bench.report import Report
+from rooms.protocol import dialects
 from scripts.peers.catalogue import HERE, Peer, install, load_peers
 from scripts.peers.compare import SCENARIOS, Results, main, table
 
 CACHE = Path("cache")
 PEERS = load_peers()
 SHARING = load_peers("engine.toml")
+DIALECTS = load_peers("dialects.toml")
 
 
 def name_of(peer: Peer) -> str:
@@ -23,9 +26,15 @@ def name_of(peer: Peer) -> str:
     return peer.name
 
 
-def test_every_peer_has_a_name_of_its_own() -> None:
-    assert len({peer.name for peer in PEERS}) == len(PEERS)
-    assert "rooms" in {peer.name for peer in PEERS}
+@pytest.mark.parametrize("peers", [PEERS, DIALECTS])
+def test_every_peer_has_a_name_of_its_own(peers: list[Peer]) -> None:
+    assert len({peer.name for peer in peers}) == len(peers)
+    assert "rooms" in {peer.name for peer in peers}
+
+
+def test_the_dialects_are_all_spoken_by_rooms() -> None:
+    assert {peer.protocol for peer in DIALECTS} == {"native", "msgpack", *dialects.DIALECTS}
+    assert not any(peer.command or peer.app for peer in DIALECTS)
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=name_of)
@@ -109,6 +118,30 @@ def test_a_peer_that_lost_anything_in_any_round_is_marked() -> None:
     assert first.split()[-3:] == ["0", "0", "0"]
     assert second.startswith("lossy (UNSOUND: 2 of 3) ")
     assert second.split()[-3:] == ["0", "7", "2"]
+
+
+def test_a_peer_is_told_how_much_more_rooms_does_with_the_same_cpu() -> None:
+    peers = [Peer(name="rooms", protocol="native"), Peer(name="fdw", protocol="fdw")]
+    results: Results = defaultdict(list)
+    results["fan-out", "rooms"] = [report(50.0), report(20.0), report(30.0)]
+    results["fan-out", "fdw"] = [report(30.0), report(10.0), report(25.0)]
+    head, ours, theirs = table("fan-out", peers, results).splitlines()
+    assert "Rooms to it" in head
+    assert ours.split()[:5] == ["rooms", "30", "20", "50", "1.00"]
+    assert theirs.split()[:5] == ["fdw", "25", "10", "30", "1.20"]
+
+
+def test_dialects_are_measured_side_by_side(tmp_path: Path) -> None:
+    quick = ["--rounds", "1", "--duration", "0.2", "--cache", str(tmp_path)]
+    which = ["--from", "dialects.toml", "--peer", "rooms", "--peer", "zaptools"]
+    said = CliRunner().invoke(main, [*which, *quick, "--scenario", "fan-out-small"])
+    assert said.exit_code == 0
+    scenario, _, ours, theirs, _ = said.stdout.splitlines()
+    assert (scenario, ours.split()[0], theirs.split()[0]) == ("fan-out-small", "rooms", "zaptools")
+    kept = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    reports = [json.loads(line)["report"] for line in kept]
+    assert [report["protocol"] for report in reports] == ["native", "zaptools"]
+    assert all(report["ready"] == 100 and report["deliveries"] > 0 for report in reports)
 
 
 def test_an_unknown_peer_is_refused_with_the_names_that_there_are() -> None:
