@@ -232,7 +232,7 @@ class RedisBroker(Broker):
         if key is not None:
             keys.append(self._names.key(room, key))
         args = [*self._pages.life(room), *self._channels(room), body, KEY_SECONDS * 1000]
-        return _Publication(PUBLISH, keys, args, again=key is not None)
+        return _Publication(PUBLISH, keys, args, again=key is not None, read=_position)
 
     # What is heard.
 
@@ -297,8 +297,13 @@ class _Publication(Call):
         Raises:
             Unavailable: It failed.
         """
-        epoch, offset = self.result()
-        return Position(epoch.decode(), offset)
+        position: Position = self.result()
+        return position
+
+
+def _position(answer: list[Any]) -> Position:
+    epoch, offset = answer
+    return Position(epoch.decode(), offset)
 
 
 class _Everything:

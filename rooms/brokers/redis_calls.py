@@ -41,10 +41,15 @@ ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadi
 BROKEN = (ConnectionError, OSError)
 """Instead of an answer: nobody knows whether it was done."""
 
+NONSENSE = (ValueError, TypeError, LookupError)
+"""What reading an answer may end with: somebody else writes to our keys."""
+
 NOT_DONE = (*ELSEWHERE, NoScriptError)
 """Says a server that has not done anything, and what it was asked is to be asked again."""
 
 AWAY = "The server's broker is away for the moment; try again."
+
+REFUSED = "The broker refuses that for the moment; its operator finds why in logs."
 
 UNSURE = (
     "The server's broker went away meanwhile: nobody knows whether this was published. Publish with"
@@ -61,11 +66,17 @@ def _nobody() -> None:
     """Tell nobody."""
 
 
+def as_it_is(answer: Any) -> Any:
+    """Read an answer as what it is."""
+    return answer
+
+
 class Call:
     """One run of a script.
 
     Args:
         again: Whether it may be run again when it is not known whether it was.
+        read: Makes the result of the engine's answer.
 
     Attributes:
         done: Whether it is known what came out.
@@ -84,6 +95,7 @@ class Call:
         "given_up",
         "keys",
         "landed",
+        "read",
         "script",
         "sent",
     )
@@ -94,11 +106,13 @@ class Call:
         keys: Sequence[str],
         args: Sequence[str | bytes | int],
         again: bool = True,
+        read: Callable[[Any], Any] = as_it_is,
     ) -> None:
         self.script = script
         self.keys = keys
         self.args = args
         self.again = again
+        self.read = read
         self.given_up = False
         self.sent = False
         self.done = False
@@ -107,10 +121,14 @@ class Call:
         self._result: Any = None
         self._error: Unavailable | None = None
 
-    def succeed(self, result: Any) -> None:
-        """Tell who waits what came out."""
+    def succeed(self, answer: Any) -> None:
+        """Tell who waits what came out.
+
+        Raises:
+            NONSENSE: The answer cannot be read; nobody has been told.
+        """
         if not self.done:
-            self._result, self.done = result, True
+            self._result, self.done = self.read(answer), True
             self.landed()
 
     @property
@@ -249,14 +267,13 @@ class Calls:
         again: list[Call] = []
         for number, (call, result) in enumerate(zip(batch, results, strict=True)):
             if not isinstance(result, Exception):
-                call.succeed(result)
+                self._succeed(call, result)
             elif _is_broken(result) and call.again:
                 again.append(call)
             elif _is_broken(result):
                 call.fail(UNSURE)
             elif not isinstance(result, NOT_DONE):
-                self._note_refusal(call, result)
-                call.fail("The broker refuses that for the moment; its operator finds why in logs.")
+                self._refuse(call, "the engine refused a script", result)
             elif _overtaken(call, batch[number:], results[number:]):
                 call.fail("The broker did something later first; try again.")
             else:
@@ -264,14 +281,21 @@ class Calls:
                 again.append(call)
         return again
 
-    def _note_refusal(self, call: Call, error: Exception) -> None:
-        """Say so, but not as often as it happens: a full engine refuses whatever comes."""
+    def _succeed(self, call: Call, answer: Any) -> None:
+        try:
+            call.succeed(answer)
+        except NONSENSE as error:
+            self._refuse(call, "what a key of ours holds makes no sense", error)
+
+    def _refuse(self, call: Call, what: str, error: Exception) -> None:
+        """Fail a call and say so, but not as often: a full engine refuses whatever comes."""
+        call.fail(REFUSED)
         self._refused += 1
         now = trio.current_time()
         if now - self._said < SAY_SECONDS:
             return
         log.error(
-            "the engine refused a script",
+            what,
             key=call.keys[0],
             error=str(error),
             refused=self._refused,

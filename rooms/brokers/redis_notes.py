@@ -87,12 +87,17 @@ class RedisNotes(Notes):
         notes: list[Note] = []
         while len(notes) % PAGE == 0:
             args = [self._ahead_ms(), len(notes), PAGE]
-            found = await self._engine.call(Call(READ, self._keys, args))
+            found = await self._engine.call(Call(READ, self._keys, args, read=_notes))
             if not found:
                 break
-            triples = zip(found[::3], found[1::3], found[2::3], strict=True)
-            notes += [Note(name.decode(), value, int(ms) / 1000) for name, value, ms in triples]
+            notes += found
         return notes
 
     def _ahead_ms(self) -> int:
         return int(self._ahead() * 1000)
+
+
+def _notes(found: list[bytes]) -> list[Note]:
+    triples = zip(found[::3], found[1::3], found[2::3], strict=True)
+    named = ((name.decode("utf-8", "replace"), value, ms) for name, value, ms in triples)
+    return [Note(name, value, int(ms) / 1000) for name, value, ms in named]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rooms.brokers.base import KEY_SECONDS
 from rooms.brokers.redis_calls import Call
@@ -77,10 +77,8 @@ class Pages:
         """
         asked = [-1 if each is None else each for each in (since, before)]
         args = [*self.life(room), *asked, max(limit, 0), int(newest_first)]
-        answer = await self._engine.call(Call(PAGE, self.keys(room), args))
-        epoch, last, stamp, first, rows = answer
-        entries = [Entry(int(row[0].partition(b"-")[0]), row[1][1], row[1][3]) for row in rows]
-        return Found(Position(epoch.decode(), last), stamp, first, entries)
+        found: Found = await self._engine.call(Call(PAGE, self.keys(room), args, read=_found))
+        return found
 
     async def page(
         self,
@@ -109,6 +107,12 @@ class Pages:
         if newest_first:
             publications.reverse()
         return Page(found.last, publications, more)
+
+
+def _found(answer: list[Any]) -> Found:
+    epoch, last, stamp, first, rows = answer
+    entries = [Entry(int(row[0].partition(b"-")[0]), row[1][1], row[1][3]) for row in rows]
+    return Found(Position(epoch.decode(), last), stamp, first, entries)
 
 
 def new_epoch() -> str:

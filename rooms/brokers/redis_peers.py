@@ -23,7 +23,7 @@ from rooms.brokers.peers import (
     Missed,
     Peers,
 )
-from rooms.brokers.redis_calls import Call
+from rooms.brokers.redis_calls import Call, as_it_is
 from rooms.brokers.redis_engine import Engine
 from rooms.brokers.redis_peer_scripts import CLAIM, HELD, HOLD, JOIN, KEEP, LEAVE, RELEASE, RENEW
 from rooms.brokers.redis_scripts import TELL, Script
@@ -82,12 +82,14 @@ class RedisPeers(Peers):
                 self._engine.unlisten(channel)
 
     async def join(self, info: bytes) -> dict[str, Lease]:
-        return _listed(await self._call(JOIN, self._leases, self._lease(info)))
+        listed: dict[str, Lease] = await self._call(JOIN, self._leases, self._lease(info), _listed)
+        return listed
 
     async def renew(self, info: bytes) -> dict[str, Lease] | None:
         with trio.move_on_after(RENEW_SECONDS):
-            found = await self._call(RENEW, self._leases, self._lease(info))
-            return None if found is None else _listed(found)
+            listed: dict[str, Lease] | None
+            listed = await self._call(RENEW, self._leases, self._lease(info), _listed_if_any)
+            return listed
         raise Unavailable("The server's broker is away for the moment.")
 
     async def leave(self) -> None:
@@ -101,8 +103,9 @@ class RedisPeers(Peers):
         await self._call_all([self._hold(number, change) for change in changes])
 
     async def held(self, places: Sequence[tuple[str, str]]) -> list[Held]:
-        calls = [Call(HELD, [self._place(room, node)], []) for room, node in places]
-        return [_held(found) for found in await self._call_all(calls)]
+        return await self._call_all(
+            [Call(HELD, [self._place(room, node)], [], read=_held) for room, node in places]
+        )
 
     async def keep(self, rooms: Sequence[str]) -> list[str]:
         calls = [Call(KEEP, [self._place(room, self._node)], [HOLD_MS]) for room in rooms]
@@ -111,8 +114,8 @@ class RedisPeers(Peers):
 
     async def claim(self, name: str, secret: str, value: str, nodes: Sequence[str]) -> str | None:
         args: list[str | bytes | int] = [self._node, secret, value, HOLD_MS, *nodes]
-        found = await self._call(CLAIM, [self._guest(name)], args)
-        return None if found is None else str(found.decode())
+        found: str | None = await self._call(CLAIM, [self._guest(name)], args, _text_if_any)
+        return found
 
     async def release(self, name: str) -> None:
         await self._call(RELEASE, [self._guest(name)], [self._node])
@@ -142,9 +145,13 @@ class RedisPeers(Peers):
         return Call(HOLD, [self._place(change.room, self._node)], args)
 
     async def _call(
-        self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]
+        self,
+        script: Script,
+        keys: Sequence[str],
+        args: Sequence[str | bytes | int],
+        read: Callable[[Any], Any] = as_it_is,
     ) -> Any:
-        return await self._engine.call(Call(script, keys, args))
+        return await self._engine.call(Call(script, keys, args, read=read))
 
     async def _call_all(self, calls: Sequence[Call]) -> list[Any]:
         """Return what came out of each call; they are made at the same time."""
@@ -165,16 +172,27 @@ class RedisPeers(Peers):
 
 
 def _listed(found: list[Any]) -> dict[str, Lease]:
+    """Return the nodes that are listed; what is no node's name is one that nobody hears from."""
     now, renewed, infos = found
     told = dict(zip(infos[::2], infos[1::2], strict=True))
-    ages = zip(renewed[::2], renewed[1::2], strict=True)
+    seen = zip(renewed[::2], renewed[1::2], strict=True)
+    leases = {node: max(0.0, (now - float(at)) / 1000) for node, at in seen}
     return {
-        node.decode(): Lease(told.get(node, b""), max(0.0, (now - float(at)) / 1000))
-        for node, at in ages
+        node.decode("utf-8", "replace"): Lease(told.get(node, b""), age)
+        for node, age in leases.items()
     }
+
+
+def _listed_if_any(found: list[Any] | None) -> dict[str, Lease] | None:
+    return None if found is None else _listed(found)
+
+
+def _text_if_any(found: bytes | None) -> str | None:
+    return None if found is None else found.decode()
 
 
 def _held(found: list[bytes]) -> Held:
     entries = dict(zip(found[::2], found[1::2], strict=True))
     number = int(entries.pop(NUMBER, b"0"))
-    return Held(number, {client.decode(): entry for client, entry in entries.items()})
+    named = {client.decode("utf-8", "replace"): entry for client, entry in entries.items()}
+    return Held(number, named)

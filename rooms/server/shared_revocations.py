@@ -133,7 +133,8 @@ class SharedRevocations:
     async def _learn(self) -> None:
         now = time.time()
         for note in await self._notes.read():
-            self._take(note.name, float(note.value), note.seconds, now)
+            with suppress(ValueError):  # it is nobody's of ours
+                self._take(note.name, float(note.value), note.seconds, now)
 
     def _take(self, name: str, since: float, seconds: float, now: float) -> None:
         kind, _, rest = name.partition(" ")

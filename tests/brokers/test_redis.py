@@ -401,6 +401,25 @@ async def test_a_key_of_another_kind_fails_its_room_only(valkey: Valkey) -> None
         await node.wait_for("a", "1")
 
 
+async def test_a_stream_that_others_write_to_fails_its_room_only(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened() as node:
+        prefix = node.broker.engine.url.options.prefix
+        epoch = "redis.call('HSET', KEYS[1], 'e', '\\255', 'n', 1)"
+        valkey.command("EVAL", epoch, "1", f"{prefix}:{{bad}}:n")
+        valkey.command("HSET", f"{prefix}:{{worse}}:n", "e", "e1", "n", "1")
+        valkey.command("XADD", f"{prefix}:{{worse}}:s", "1-0", "t", "9999999999000000")
+        with structlog.testing.capture_logs() as logs:
+            for room in ("bad", "worse"):
+                with pytest.raises(Unavailable):
+                    await node.history(room)
+            with pytest.raises(Unavailable):
+                await node.publish("bad", "1")
+        assert logs[0]["event"] == "what a key of ours holds makes no sense"
+        await node.subscribe("a")
+        await node.publish("a", "1")
+        await node.wait_for("a", "1")
+
+
 async def test_a_full_engine_takes_no_publication_but_keeps_what_it_has(valkey: Valkey) -> None:
     async with Node(url_of(valkey)).opened() as node:
         await node.publish("a", "1")

@@ -11,9 +11,10 @@ import trio
 from trio.testing import MockClock
 
 from rooms import App, Settings
-from rooms.brokers.peers import Peers
+from rooms.brokers.peers import Change, Peers
 from rooms.brokers.redis import RedisBroker
 from rooms.brokers.redis_url import parse_redis_url
+from rooms.errors import Unavailable
 from rooms.protocol.commands import Publication
 from rooms.testing import MemoryServer, in_memory
 from rooms.testing.brokers.peers import PeersTests
@@ -116,3 +117,24 @@ async def test_a_node_whose_lease_is_lost_tells_everything_anew(valkey: Valkey) 
                 await trio.lowlevel.checkpoint()
         await knows(b, "Ana", "Ben")
         await knows(a, "Ana", "Ben")
+
+
+async def test_what_others_write_to_keys_of_ours_ends_nobody(valkey: Valkey) -> None:
+    prefix = secrets.token_hex(4)
+    broker = RedisBroker(parse_redis_url(f"{valkey.url}?prefix={prefix}"))
+    peers = broker.peers
+    async with broker.open(ignore), peers.open("n1", lambda data: None, lambda: None):
+        leases, place = f"{prefix}:{{nodes}}:leases", f"{prefix}:{{a}}:p:n1"
+        valkey.command("EVAL", "redis.call('ZADD', KEYS[1], 9e15, '\\255')", "1", leases)
+        assert set(await peers.join(b"{}")) == {"n1", "\N{REPLACEMENT CHARACTER}"}
+        await peers.hold(1, [Change("a", {"c1": b"{}"})])
+        valkey.command("EVAL", "redis.call('HSET', KEYS[1], '\\255', '{}')", "1", place)
+        [held] = await peers.held([("a", "n1")])
+        assert held.entries["c1"] == b"{}"
+        valkey.command("HSET", place, "", "junk")
+        with pytest.raises(Unavailable):
+            await peers.held([("a", "n1")])
+        await peers.hold(2, [Change("a", {"c1": b"{}"}, whole=True)])
+        [held] = await peers.held([("a", "n1")])
+        assert held.number == 2
+        valkey.command("EVAL", "redis.call('DEL', KEYS[1])", "1", leases)
