@@ -35,6 +35,7 @@ class Accepted:
         extra: What came behind the request.
         voice: What the dialect makes of this connection.
         identity: Who the request proved to be behind it, if it did.
+        turn: Of the gate, when that was found out.
     """
 
     stream: FrameStream
@@ -43,6 +44,7 @@ class Accepted:
     dialect: Dialect
     voice: Voice
     identity: Identity | None = None
+    turn: int = 0
 
 
 async def serve_websocket(node: Node, accepted: Accepted) -> None:
@@ -95,7 +97,7 @@ def _open_session(
     socket.attach(session, session.outbox)
     node.sessions[session.id] = session
     if node.gate is not None:
-        signin.admit(session, accepted.identity, node.gate)
+        signin.admit(session, accepted.identity, accepted.turn, node.gate)
     if accepted.extra:
         stream.take(accepted.extra)
     signin.check_name(session)  # of two requests that were read at the same time

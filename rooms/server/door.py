@@ -237,9 +237,10 @@ class Door:
         if voice.name in self._node.names:  # which is not for everybody to know
             raise BadHead(HTTPStatus.CONFLICT)
         self.admission.opened(visit)
+        turn = 0 if self._node.gate is None else self._node.gate.turn
         await link.send_all(answer)
         stream = FrameStream(link, settings.message_bytes, settings.fragments_per_message)
-        return Accepted(stream, extra, handshake, chosen.dialect, voice, identity)
+        return Accepted(stream, extra, handshake, chosen.dialect, voice, identity, turn)
 
     def _check_signed_in(self, identity: Identity | None, remote: str) -> None:
         """Let nobody further who has not signed in where one must: there is no ``auth`` to come.

@@ -32,7 +32,7 @@ TOKEN_BYTES = 16 * 1024
 """The longest token that anybody is asked about."""
 
 LOGOUTS = 4096
-"""How many users are remembered who were signed out last, as long as their checks may take."""
+"""How many users are remembered who were signed out last; checks from before that are none's."""
 
 FAILED = 500
 """The status of a refusal that is the server's own failure."""
@@ -52,6 +52,7 @@ class Gate:
         tickets: Those that are out.
         elsewhere: Redeems a ticket of another node for somebody.
         revocations: Which tokens hold no more.
+        turn: Counts logouts, for `check_since`.
     """
 
     def __init__(self, authenticators: Iterable[Authenticator], revocations: Revocations) -> None:
@@ -61,8 +62,9 @@ class Gate:
         self.tickets = Tickets()
         self.elsewhere: Redeem = _nowhere
         self.revocations = revocations
-        self._turn = 0
+        self.turn = 0
         self._logouts: dict[str, int] = {}  # in which turn; the oldest first
+        self._forgotten = 0  # the last turn whose logout is not there any more
 
     async def admit(self, handshake: Handshake, head: RequestHead, who: str) -> Identity | None:
         """Return who asks for a connection, or None if the request does not tell.
@@ -76,13 +78,13 @@ class Gate:
         ticket, _ = split_ticket(head.query)
         if ticket is None:
             return await self.identify(credentials_of(handshake, head.headers, head.subprotocols))
-        turn = self._turn
+        turn = self.turn
         identity = await self.elsewhere(ticket, who)
         if identity is None:
             identity = self.tickets.redeem(ticket, time.time())
         if identity is None:
             raise Refused("The ticket is not known, or was used, or is too old: get a new one.")
-        self._check_since(identity, turn)
+        self.check_since(identity, turn)
         return identity
 
     async def identify(self, credentials: Credentials) -> Identity | None:
@@ -95,10 +97,10 @@ class Gate:
         if len(credentials.token or "") > TOKEN_BYTES:
             raise Refused(f"A token can have {TOKEN_BYTES} bytes at most.")
         async with self._limiter:
-            turn = self._turn
+            turn = self.turn
             identity = await self._ask(credentials)
         if identity is not None:
-            self._check_since(identity, turn)
+            self.check_since(identity, turn)
         elif credentials.token is not None:
             raise Refused("This token is of no kind that is known here.")
         return identity
@@ -106,19 +108,19 @@ class Gate:
     def log_out(self, user: str) -> None:
         """Take a user's tickets back, and have checks that are under way let the user not in."""
         self.tickets.drop(user)
-        self._turn += 1
+        self.turn += 1
         self._logouts.pop(user, None)
-        self._logouts[user] = self._turn
+        self._logouts[user] = self.turn
         if len(self._logouts) > LOGOUTS:
-            del self._logouts[next(iter(self._logouts))]
+            self._forgotten = self._logouts.pop(next(iter(self._logouts)))
 
-    def _check_since(self, identity: Identity, turn: int) -> None:
-        """As `check`, of an answer to a question that was asked in ``turn``.
+    def check_since(self, identity: Identity, turn: int) -> None:
+        """As `check`, of what was found out, or began to be, in ``turn``.
 
         Raises:
-            Refused: As there, or the user was signed out meanwhile: the answer may be from before.
+            Refused: As there, or the user was signed out meanwhile: it may be from before that.
         """
-        if self._logouts.get(identity.user.id, 0) > turn:
+        if self._logouts.get(identity.user.id, self._forgotten) > turn:
             raise Refused("You were signed out meanwhile: sign in again.")
         self.check(identity)
 

@@ -86,6 +86,7 @@ class RawConnection:
         self._nursery = nursery
         self._scope = trio.CancelScope(deadline=trio.current_time() + node.settings.head_seconds)
         self._outcome: Exception | None = ShuttingDown()  # unless the handler comes to an end
+        self._ended: Disconnect | None = None  # before it was accepted
         self._signed_in = False
         self._parameters = request.parameters
         self.connected_at = time.time()
@@ -154,6 +155,8 @@ class RawConnection:
         self.wire.start(request.extra)
         log.info("connected", client=self.id, remote=self.handshake.remote, path=request.head.path)
         self._sign_in()
+        if self._ended is not None:
+            self.wire.end(self._ended)
         if self.node.draining:  # since the request was read
             self.wire.endpoint.finish(ShuttingDown())
 
@@ -208,6 +211,7 @@ class RawConnection:
     def end(self, reason: Disconnect) -> None:
         """End the connection, now."""
         if self.wire is None:
+            self._ended = reason
             self._scope.cancel()
         else:
             self.wire.end(reason)
@@ -222,6 +226,7 @@ class RawConnection:
                 chosen = (name for name in offered if name in route.subprotocols)
                 await self.accept(next(chosen, None), ())
             with self._scope:
+                await trio.lowlevel.checkpoint_if_cancelled()  # ended while it was accepted
                 with without_exit():
                     await route.handler(WebSocket(self, self._parameters))
                 self._outcome = None

@@ -36,12 +36,16 @@ TRIES = 3
 log = structlog.get_logger("rooms")
 
 
-def admit(session: Session, identity: Identity | None, gate: Gate) -> None:
-    """Have the user of a new connection be who its handshake proved, or wait for ``auth``."""
+def admit(session: Session, identity: Identity | None, turn: int, gate: Gate) -> None:
+    """Have the user of a new connection be who its handshake proved, or wait for ``auth``.
+
+    Args:
+        turn: The gate's, when it was proved.
+    """
     settings = session.node.settings
     if identity is not None:
         try:
-            gate.check(identity)  # it may have been revoked while the handshake was answered
+            gate.check_since(identity, turn)  # it may have ended while the handshake was answered
             _become(session, identity)
         except Refused as refused:
             session.end(NotSignedIn(refused.reason))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
+import trio
 import trio.testing
+from trio.testing import MockClock
 
-from rooms import App
+from rooms import App, WebSocket
+from rooms.server.door import Door
+from rooms.server.gate import LOGOUTS
 from rooms.testing import MemoryServer, TestClient, in_memory
 from rooms.testing.client import Refused as Unanswered
 from tests.server.signing import BEN, Club, bearer, end_of, knock
@@ -92,6 +98,59 @@ async def test_a_check_that_is_under_way_at_a_logout_lets_nobody_in() -> None:
         club.tokens.open.set()
         assert (await client.receive_type("error"))["code"] == "unauthorized"
         assert (await client.request(type="auth", token="ana"))["user"]["id"] == "ana"
+
+
+async def test_however_many_are_logged_out_no_check_from_before_counts(
+    autojump_clock: MockClock,
+) -> None:
+    club = Club()
+    async with in_memory(club.app) as server:
+        client = await server.connect()
+        club.tokens.open = trio.Event()
+        await client.send(type="auth", token="ana", id=1)
+        await trio.testing.wait_all_tasks_blocked()
+        for user in ("ana", *map(str, range(LOGOUTS))):
+            club.app.logout(user)
+        club.tokens.open.set()
+        with trio.fail_after(1):
+            assert (await client.receive_type("error"))["code"] == "unauthorized"
+        assert (await client.request(type="auth", token="ana"))["user"]["id"] == "ana"
+
+
+def connect(server: MemoryServer, when_answered: Callable[[], object]) -> TestClient:
+    """Return a client; something is done while the server answers its request."""
+    ours, theirs = trio.testing.memory_stream_pair()
+
+    async def answered() -> None:
+        theirs.send_stream.send_all_hook = None
+        when_answered()
+
+    theirs.send_stream.send_all_hook = answered
+    server.nursery.start_soon(Door(server.node).serve_stream, theirs, "memory")
+    return TestClient(ours)
+
+
+@pytest.mark.parametrize("path", ["/ws", "/raw"])
+@pytest.mark.parametrize(
+    "end", [lambda app: app.logout("ana"), lambda app: app.revoke(user="ana")], ids=["out", "gone"]
+)
+async def test_a_handshake_that_is_answered_at_that_time_lets_nobody_in(
+    path: str, end: Callable[[App], object], autojump_clock: MockClock
+) -> None:
+    club = Club()
+
+    @club.app.websocket("/raw")
+    async def raw(ws: WebSocket) -> None:
+        club.happened.append("raw")
+        await ws.receive()
+
+    async with in_memory(club.app) as server:
+        club.tokens.add("t1", seconds=3600)
+        client = connect(server, partial(end, club.app))
+        await client.handshake(path, bearer("t1"))
+        with trio.fail_after(1):
+            assert (await end_of(client))[0] in (3500, 3503)
+        assert "raw" not in club.happened
 
 
 async def test_guests_can_be_logged_out_too() -> None:
