@@ -14,7 +14,6 @@ from coredis.exceptions import (
     AskError,
     BusyLoadingError,
     ClusterDownError,
-    ConnectionError,
     NoScriptError,
     ReadOnlyError,
     TryAgainError,
@@ -37,9 +36,6 @@ SAY_SECONDS = 10.0
 
 ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadingError)
 """Says a server that is not, or not yet, the right one; nothing was done."""
-
-BROKEN = (ConnectionError, OSError)
-"""Instead of an answer: nobody knows whether it was done."""
 
 NONSENSE = (ValueError, TypeError, LookupError)
 """What reading an answer may end with: somebody else writes to our keys."""
@@ -230,8 +226,6 @@ class Calls:
             self._sent = ()
             if again := self._settle(batch, results):
                 self.put_first(again)
-            for result in filter(_is_broken, results):
-                raise result
             if again:
                 await _load(pipeline, batch, results)
 
@@ -268,10 +262,6 @@ class Calls:
         for number, (call, result) in enumerate(zip(batch, results, strict=True)):
             if not isinstance(result, Exception):
                 self._succeed(call, result)
-            elif _is_broken(result) and call.again:
-                again.append(call)
-            elif _is_broken(result):
-                call.fail(UNSURE)
             elif not isinstance(result, NOT_DONE):
                 self._refuse(call, "the engine refused a script", result)
             elif _overtaken(call, batch[number:], results[number:]):
@@ -330,10 +320,6 @@ async def _load(pipeline: Pipeline, batch: Sequence[Call], results: Sequence[Any
         raise Elsewhere
     for script in missing:
         await pipeline.ask("SCRIPT", "LOAD", script.text)
-
-
-def _is_broken(result: Any) -> bool:
-    return isinstance(result, BROKEN) and not isinstance(result, ELSEWHERE)
 
 
 def _evalsha(call: Call) -> Command:

@@ -14,14 +14,12 @@ from rooms.errors import ConfigError
 CONNECT_SECONDS = 3.0
 
 
-def tls_context(url: RedisUrl) -> ssl.SSLContext | None:
-    """Return what checks the engine's certificate, or None without TLS.
+def tls_context(url: RedisUrl) -> ssl.SSLContext:
+    """Return what checks the engine's certificate.
 
     Raises:
         ConfigError: The file of certificates cannot be used.
     """
-    if not url.tls:
-        return None
     try:
         return ssl.create_default_context(cafile=url.options.ca or None)
     except OSError as error:  # ssl.SSLError is one
@@ -86,27 +84,24 @@ async def open_stream(url: RedisUrl, address: Address) -> trio.abc.Stream:
     """Return a stream to one server.
 
     Raises:
-        OSError, trio.TooSlowError: There is no way to it.
+        OSError, trio.TooSlowError: There is no way to it, or the file of certificates is gone.
     """
     host, port = address
     with trio.fail_after(CONNECT_SECONDS):
         if port == 0:
             return await trio.open_unix_socket(host)
         stream = await trio.open_tcp_stream(host, port)
-        context = tls_context(url)
-        if context is None:
-            return stream
-        return await _encrypt(stream, context, host)
+        return await _encrypt(url, stream, host) if url.tls else stream
 
 
-async def _encrypt(
-    stream: trio.SocketStream, context: ssl.SSLContext, host: str
-) -> trio.abc.Stream:
-    encrypted = trio.SSLStream(stream, context, server_hostname=host)
+async def _encrypt(url: RedisUrl, stream: trio.SocketStream, host: str) -> trio.abc.Stream:
     done = False
     try:
+        encrypted = trio.SSLStream(stream, tls_context(url), server_hostname=host)
         await encrypted.do_handshake()
         done = True
+    except ConfigError as error:
+        raise OSError(str(error)) from None
     except trio.BrokenResourceError as error:
         raise OSError(f"no TLS with {host}: {error.__cause__ or error}") from None
     finally:

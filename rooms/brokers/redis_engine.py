@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from rooms.brokers.redis_calls import AWAY, UNSURE, Call
-from rooms.brokers.redis_connection import ask
+from rooms.brokers.redis_connection import ask, tls_context
 from rooms.brokers.redis_names import Names
 from rooms.brokers.redis_shard import Ear, Shard, Verb
 from rooms.brokers.redis_url import Address, RedisUrl
@@ -73,8 +73,11 @@ class Engine:
         """Be connected while the block runs.
 
         Raises:
-            ConfigError: It cannot be reached for as long as the patience lasts.
+            ConfigError: It cannot be reached for as long as the patience lasts, or its file of
+                certificates cannot be used.
         """
+        if self.url.tls:
+            tls_context(self.url)
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:

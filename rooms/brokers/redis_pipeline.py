@@ -38,6 +38,8 @@ class Pipeline:
             await self._stream.send_all(b"".join([pack(*command) for command in commands]))
             while len(answers) < len(commands):
                 answers += await self._read()
+        if len(answers) > len(commands):
+            raise WireError("more was answered than asked")
         return answers
 
     async def ask(self, *words: str | bytes | int) -> Any:
@@ -62,6 +64,9 @@ class Pipeline:
             raise WireError("the engine closed the connection")
         self._parser.feed(bytes(data))
         answers: list[Any] = []
-        while not isinstance(answer := self._parser.parse(), NotEnoughData):
-            answers.append(answer[1])
+        try:
+            while not isinstance(answer := self._parser.parse(), NotEnoughData):
+                answers.append(answer[1])
+        except (ValueError, SystemError) as error:  # which the parser lets through
+            raise WireError(f"an answer cannot be read: {error}") from None
         return answers

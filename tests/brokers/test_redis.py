@@ -515,6 +515,13 @@ async def test_over_tls_a_file_says_who_may_sign_certificates(
             await n.subscribe("a")
             await n.publish("a", "1")
             await n.wait_for("a", "1")
+            (tmp_path / "ca.pem").rename(tmp_path / "away.pem")
+            valkey.command("CLIENT", "KILL", "TYPE", "pubsub")
+            with trio.fail_after(SECONDS):
+                while "ca.pem cannot be used" not in (n.broker.problem or ""):
+                    await trio.lowlevel.checkpoint()
+            (tmp_path / "away.pem").rename(tmp_path / "ca.pem")
+            await until_back(n.broker)
         nursery.cancel_scope.cancel()
 
 

@@ -8,24 +8,25 @@ from typing import Any, cast
 
 import pytest
 import trio
-from coredis.exceptions import ConnectionError, NoScriptError, TryAgainError
-from trio.testing import MockClock, wait_all_tasks_blocked
+from coredis.exceptions import NoScriptError, RedisError, TryAgainError
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from rooms.brokers.redis_calls import WAITING, Call, Calls, Elsewhere
 from rooms.brokers.redis_pipeline import Command, Pipeline
 from rooms.brokers.redis_scripts import TELL
+from rooms.brokers.redis_wire import WireError
 from rooms.errors import Unavailable
 
 
 class Engine:
-    """Gives the answers to each pipeline that it is to give, then none.
+    """Gives the answers to each pipeline that it is to give, or fails, then none.
 
     Attributes:
         sent: What was asked, a list for each pipeline.
         learnt: The scripts that it was told.
     """
 
-    def __init__(self, *answers: Sequence[Any]) -> None:
+    def __init__(self, *answers: Sequence[Any] | Exception) -> None:
         self.sent: list[list[str]] = []
         self.learnt: list[str] = []
         self._answers = list(answers)
@@ -34,7 +35,10 @@ class Engine:
         self.sent.append([str(command[-1]) for command in commands])
         if not self._answers:
             await trio.sleep_forever()
-        return self._answers.pop(0)
+        answers = self._answers.pop(0)
+        if isinstance(answers, Exception):
+            raise answers
+        return answers
 
     async def ask(self, *words: str) -> None:
         self.learnt.append(words[-1])
@@ -97,21 +101,30 @@ async def test_another_server_gets_what_this_one_does_not_do_in_the_same_order()
     assert calls.take_back() == [*made]
 
 
-@pytest.mark.parametrize("broken", [ConnectionError("lost"), TimeoutError("too late")])
-async def test_a_connection_that_breaks_is_no_refusal(broken: Exception) -> None:
-    done, unkeyed, *keyed = call("1"), call("2"), call("3", "b"), call("4", "b")
+async def test_what_a_broken_connection_had_is_sent_again_if_it_may_be() -> None:
+    unkeyed, *keyed = call("1"), call("2", "b"), call("3", "b")
     for each in keyed:
         each.again = True
-    calls = calls_with(done, unkeyed, *keyed)
-    with pytest.raises(type(broken)):
-        await calls.run(cast(Pipeline, Engine([1, broken, broken, broken])))
-    assert [outcome(each) for each in (done, *keyed)] == [1, "under way", "under way"]
+    calls = calls_with(unkeyed, *keyed)
+    with pytest.raises(WireError):
+        await calls.run(cast(Pipeline, Engine(WireError("the engine closed the connection"))))
+    assert [outcome(each) for each in keyed] == ["under way", "under way"]
     with pytest.raises(Unavailable, match="nobody knows whether this was published"):
         unkeyed.result()
-    engine = Engine([3, 4])
+    engine = Engine([2, 3])
     await run_until_blocked(calls, engine)
-    assert engine.sent == [["3", "4"]]
-    assert [outcome(each) for each in keyed] == [3, 4]
+    assert engine.sent == [["2", "3"]]
+    assert [outcome(each) for each in keyed] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "junk", [b":1\r\n:2\r\n", b"HTTP/1.1 400\r\n", b":x\r\n", b"-\xff\r\n", b"-MOVED\r\n", b"\r\n"]
+)
+async def test_an_answer_that_is_none_is_a_broken_connection(junk: bytes) -> None:
+    ours, its = memory_stream_pair()
+    await its.send_all(junk)
+    with pytest.raises((WireError, RedisError)):
+        await Pipeline(ours).run([("PING",)])
 
 
 async def test_what_is_overdue_fails_wherever_it_is(autojump_clock: MockClock) -> None:
