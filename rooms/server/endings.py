@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 REVOKED = "sign-in revoked"
 SIGNED_OUT = "signed out"
 
+MARGIN_SECONDS = 3600.0
+"""How much longer than its token a revocation is remembered: a token is taken a leeway longer than
+it says, and by clocks that differ."""
+
 log = structlog.get_logger("rooms")
 
 
@@ -78,6 +82,7 @@ def _remember(
     node: Node, user: str | None, token_id: str | None, expires_at: float | None, now: float
 ) -> None:
     until = now + node.settings.revocation_seconds if expires_at is None else expires_at
+    until += MARGIN_SECONDS
     if user is not None:
         node.revocations.add_user(user, until, now)
     if token_id is not None:
@@ -85,7 +90,8 @@ def _remember(
     for session in node.connections:
         identity = session.identity
         if identity is not None and identity.token_id and _concerns(session, user, token_id):
-            node.revocations.add_token(identity.token_id, max(until, identity.expires_at or 0), now)
+            ends = max(until, (identity.expires_at or 0) + MARGIN_SECONDS)
+            node.revocations.add_token(identity.token_id, ends, now)
 
 
 def _concerns(session: Session | RawConnection, user: str | None, token_id: str | None) -> bool:

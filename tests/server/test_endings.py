@@ -43,6 +43,14 @@ async def test_a_revoked_token_ends_its_connections_and_is_refused() -> None:
         assert not await refused(server, "t2")
 
 
+async def test_a_revoked_token_is_refused_for_as_long_as_clocks_may_differ() -> None:
+    club = Club()
+    async with in_memory(club.app) as server:
+        club.tokens.add("t1", seconds=5)  # with a leeway of ten
+        club.app.revoke(token_id="t1", expires_at=time.time() - 5)
+        assert await refused(server, "t1")
+
+
 async def test_a_revoked_user_goes_with_all_tokens_so_far() -> None:
     club = Club()
     async with in_memory(club.app) as server:

@@ -15,6 +15,7 @@ from rooms.brokers.base import Broker
 from rooms.brokers.sqlite import SqliteBroker
 from rooms.errors import ConfigError
 from rooms.protocol.bus import Noted, Revoke, encode
+from rooms.server.endings import MARGIN_SECONDS
 from rooms.server.questions import revoke_here
 from rooms.server.shared_revocations import SharedRevocations
 from rooms.testing import MemoryServer, in_memory
@@ -88,6 +89,9 @@ async def test_it_is_kept_no_longer_than_it_must(autojump_clock: object, board: 
         await settled()
         assert set(board.notes) == {"token t1", "token t2"}
         await trio.sleep(600)
+        board.expire()
+        assert set(board.notes) == {"token t1", "token t2"}
+        await trio.sleep(MARGIN_SECONDS)
         board.expire()
         assert set(board.notes) == {"token t2"}
 
