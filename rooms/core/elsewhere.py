@@ -133,14 +133,19 @@ class Elsewhere:
 
     def drop(self, node: str) -> Iterator[None]:
         """Take all connections of a node out; stops after each room, so that others may run."""
-        peer = self._peers.pop(node, None)
-        if peer is None:
-            return
-        for name in tuple(peer.rooms):
-            room = self._hub.rooms.get(name)
-            if room is not None:
-                self._set(peer, room, {})
+        for room, clients in self._take(node):
+            for client, present in clients.items():
+                self._hub.leave_elsewhere(room, client, present.user)
             yield
+
+    def _take(self, node: str) -> Iterator[tuple[Room, Clients]]:
+        """Forget a node, and yield who is in our rooms by way of it."""
+        peer = self._peers.pop(node, None)
+        held = {} if peer is None else peer.rooms
+        opened = [(self._hub.rooms[name], clients) for name, clients in held.items()]
+        for room, clients in opened:
+            if self._hub.rooms.get(room.name) is room:  # not closed while others ran
+                yield room, clients
 
     def _set(self, peer: _Peer, room: Room, clients: Clients) -> None:
         """Make the roster say that these are a node's connections in a room."""

@@ -128,3 +128,16 @@ def test_a_room_that_is_opened_again_begins_without_anybody(at: Setting) -> None
     at.room = at.hub.open_room("x", NOWHERE)
     at.hear(2, c2=BEN)
     assert at.clients == ["c2"]
+
+
+def test_a_room_may_be_closed_and_opened_again_while_a_node_goes(at: Setting) -> None:
+    at.hub.open_room("y", NOWHERE)
+    at.elsewhere.hear("n", RoomsChanged(1, {"y": RoomChange({"c1": ANA})}))
+    at.hear(2, c1=ANA)
+    going = at.elsewhere.drop("n")
+    next(going)  # after one room others run
+    assert at.hub.release(at.room)
+    at.elsewhere.close_room("x")
+    at.room = at.hub.open_room("x", NOWHERE)
+    assert list(going) == []
+    assert at.clients == []
