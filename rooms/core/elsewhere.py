@@ -13,6 +13,9 @@ Clients = dict[str, Present]
 Place = tuple[str, str]
 """A room and a node."""
 
+Lost = tuple[Room, str, str]
+"""A room, a client that was in it, and its user."""
+
 
 class Snapshot(NamedTuple):
     """What a node held of a room, and the number of its last change to that."""
@@ -137,6 +140,13 @@ class Elsewhere:
             for client, present in clients.items():
                 self._hub.leave_elsewhere(room, client, present.user)
             yield
+
+    def part(self, node: str) -> Iterator[list[Lost]]:
+        """As `drop`, but the others think that all are still there, until `Hub.forget`."""
+        for room, clients in self._take(node):
+            for client, present in clients.items():
+                room.roster.linger(present.user, client)
+            yield [(room, client, present.user) for client, present in clients.items()]
 
     def _take(self, node: str) -> Iterator[tuple[Room, Clients]]:
         """Forget a node, and yield who is in our rooms by way of it."""

@@ -70,6 +70,16 @@ class Claims:
                 await self._peers.release(key)
             self._over.pop(key, None)
 
+    async def release_all(self) -> None:
+        """Release whatever this node holds, which ends; whoever may come back has it no longer.
+
+        Raises:
+            Unavailable: It cannot be done for the moment.
+        """
+        await self.release_now()
+        for key, _, _ in self._guests.claims:
+            await self._peers.release(key)
+
     async def keep(self) -> list[User]:
         """Claim all that is held here anew; returns those that somebody else has by now.
 

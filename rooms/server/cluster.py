@@ -31,6 +31,7 @@ from rooms.protocol.bus import (
 from rooms.server.asking import Answers, Asking
 from rooms.server.claims import Claims
 from rooms.server.neighbours import Neighbour, Neighbours
+from rooms.server.parting import Parting
 from rooms.server.questions import ANSWERS, send_all
 from rooms.server.shares import Shares
 from rooms.server.telling import tell_here
@@ -84,8 +85,8 @@ class Cluster:
         self._shares = Shares(self.id, peers)
         self._asking = Asking(self.id, peers)
         self.neighbours = Neighbours(self.id, node.hub, peers, self._look_soon)
+        self._parting = Parting(node, self.neighbours)
         self._look = trio.Event()
-        self._gone: dict[str, None] = {}
         self._warned: set[str] = set()
         self._questions, self._asked = trio.open_memory_channel[tuple[str, Ask]](WAITING_QUESTIONS)
         self._orders, self._ordered = trio.open_memory_channel[Question](WAITING_ORDERS)
@@ -162,6 +163,7 @@ class Cluster:
                 nursery.start_soon(self._flush_forever)
                 nursery.start_soon(self._keep_forever)
                 nursery.start_soon(self._answer_forever)
+                nursery.start_soon(self._parting.run)
                 nursery.start_soon(self.claims.release_forever)
                 for _ in range(ORDERS_AT_ONCE):
                     nursery.start_soon(self._order_forever)
@@ -183,10 +185,11 @@ class Cluster:
     async def _leave(self) -> None:
         try:
             await self._shares.flush()
-            await self.claims.release_now()
+            await self.claims.release_all()
             await self._peers.release(AGREED)
             await self._peers.leave()
             await self.tell_all(Gone())
+            await self._shares.clear()
         except Unavailable as error:
             log.warning("the other nodes could not be told of the end", problem=error.message)
 
@@ -198,16 +201,10 @@ class Cluster:
             self._look = trio.Event()
             await trio.sleep(LOOK_SECONDS)
             try:
-                await self._drop_gone()
                 await self._renew()
                 seconds = RENEW_SECONDS
             except Unavailable:
                 seconds = RETRY_SECONDS
-
-    async def _drop_gone(self) -> None:
-        while self._gone:
-            node, _ = self._gone.popitem()
-            await self.neighbours.drop(node)
 
     async def _renew(self) -> None:
         listed = None
@@ -271,8 +268,7 @@ class Cluster:
         self.neighbours.hear_announced(node, message.told)
 
     def _hear_gone(self, node: str, message: Gone) -> None:
-        self._gone[node] = None
-        self._look_soon()
+        self._parting.begin(node)
 
     def _look_soon(self) -> None:
         self._look.set()

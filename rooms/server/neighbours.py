@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from rooms.brokers.peers import LEASE_SECONDS, Held, Lease, Peers
-from rooms.core.elsewhere import Elsewhere, Place, Snapshot
+from rooms.core.elsewhere import Elsewhere, Lost, Place, Snapshot
 from rooms.core.hub import Hub
 from rooms.errors import Unavailable
 from rooms.protocol.bus import NodeInfo, Present, RoomsChanged
@@ -90,10 +90,22 @@ class Neighbours:
 
     async def drop(self, node: str) -> None:
         """Take out all connections of a node."""
-        self.known.pop(node, None)
-        self._stale.pop(node, None)
+        self._forget(node)
         for _ in self._elsewhere.drop(node):
             await trio.lowlevel.checkpoint()
+
+    async def part(self, node: str) -> list[Lost]:
+        """As `drop`, but nobody is said to have left before `Hub.forget` is called for each."""
+        self._forget(node)
+        parted: list[Lost] = []
+        for lost in self._elsewhere.part(node):
+            parted += lost
+            await trio.lowlevel.checkpoint()
+        return parted
+
+    def _forget(self, node: str) -> None:
+        self.known.pop(node, None)
+        self._stale.pop(node, None)
 
     def hear_announced(self, node: str, told: int) -> None:
         """Have a node read that says that it is there."""

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from rooms.core.hub import PRESENCE_USERS
 from rooms.core.room import Room
-from rooms.errors import Disconnect, Lost, NoPong, SlowConsumer, TokenExpired
+from rooms.errors import Disconnect, Lost, NoPong, ShuttingDown, SlowConsumer, TokenExpired
 from rooms.protocol.commands import Presence, User
 from rooms.server import guest_names as guests
 from rooms.server import membership
@@ -76,13 +76,19 @@ def depart(session: Session, reason: Disconnect) -> None:
 
 
 def _may_return(session: Session, reason: Disconnect) -> bool:
-    """Whether a connection was lost, or taken along by a page that may only be loading anew."""
+    """Whether a connection was lost, or taken along by a page that may only be loading anew.
+
+    Where there are other nodes, who is sent away by this one comes back to them.
+    """
     node = session.node
-    if not session.rooms or not node.settings.presence_grace or node.draining:
+    if not session.rooms or not node.settings.presence_grace:
+        return False
+    if node.draining and node.cluster is None:
         return False
     by_the_peer = session.reason is None
     lost = isinstance(reason, Lost | NoPong | SlowConsumer | TokenExpired)
-    return lost or (by_the_peer and reason.code == GOING_AWAY)
+    sent_away = node.draining and isinstance(reason, ShuttingDown)
+    return lost or sent_away or (by_the_peer and reason.code == GOING_AWAY)
 
 
 def _forget(node: Node, client: str, user: User, rooms: tuple[Room, ...]) -> None:

@@ -90,6 +90,18 @@ class Shares:
             for room in await self._peers.keep(rooms[start : start + KEEP_ROOMS]):
                 self._note_whole(room)
 
+    async def clear(self) -> None:
+        """Have nothing held any more; the others, who know that this node is gone, are not told.
+
+        Raises:
+            Unavailable: It could not be done.
+        """
+        rooms = list(self._held)
+        for start in range(0, len(rooms), KEEP_ROOMS):
+            self._number += 1
+            empty = [Change(room, {}, True) for room in rooms[start : start + KEEP_ROOMS]]
+            await self._peers.hold(self._number, empty)
+
     def _note(self, room: str, client: str) -> None:
         clients = self._changed.setdefault(room, {})
         clients[client] = None

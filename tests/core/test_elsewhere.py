@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from rooms.core.elsewhere import Elsewhere, Snapshot
@@ -130,11 +132,26 @@ def test_a_room_that_is_opened_again_begins_without_anybody(at: Setting) -> None
     assert at.clients == ["c2"]
 
 
-def test_a_room_may_be_closed_and_opened_again_while_a_node_goes(at: Setting) -> None:
+def test_who_is_on_a_node_that_ended_in_order_may_come_back(at: Setting) -> None:
+    at.hear(1, c1=ANA, c2=BEN)
+    (parted,) = at.elsewhere.part("n")
+    assert at.clients == ["c1", "c2"]
+    assert list(at.elsewhere) == []
+    at.hub.join_elsewhere(at.room, "c3", "Ana", None)
+    assert at.clients == ["c2", "c3"]
+    for room, client, user in parted:
+        at.hub.forget(room, client, user)
+    assert at.clients == ["c3"]
+
+
+@pytest.mark.parametrize("leave", [Elsewhere.drop, Elsewhere.part])
+def test_a_room_may_be_closed_and_opened_again_while_a_node_goes(
+    at: Setting, leave: Callable[[Elsewhere, str], Iterator[object]]
+) -> None:
     at.hub.open_room("y", NOWHERE)
     at.elsewhere.hear("n", RoomsChanged(1, {"y": RoomChange({"c1": ANA})}))
     at.hear(2, c1=ANA)
-    going = at.elsewhere.drop("n")
+    going = leave(at.elsewhere, "n")
     next(going)  # after one room others run
     assert at.hub.release(at.room)
     at.elsewhere.close_room("x")

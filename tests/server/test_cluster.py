@@ -9,6 +9,8 @@ import trio
 
 from rooms import Settings
 from rooms.brokers.peers import HOLD_SECONDS, LEASE_SECONDS, RENEW_SECONDS
+from rooms.errors import ShuttingDown
+from rooms.testing import TestClient
 from tests.brokers.board import Board
 from tests.server.cluster import Member, everybody, opened, settled, summary, told
 
@@ -146,16 +148,59 @@ async def test_the_users_of_a_node_that_was_killed_leave_once_within_15_seconds(
 async def test_a_node_that_stops_is_gone_at_once_and_leaves_nothing(
     autojump_clock: object, board: Board
 ) -> None:
-    async with opened(1, board) as (a,):
+    async with opened(1, board, presence_grace=0) as (a,):
         watcher = await a.enter("Watcher")
         await told(watcher)
-        async with opened(1, board) as (b,):
+        async with opened(1, board, presence_grace=0) as (b,):
             await b.enter("Ben")
             assert summary(await told(watcher))[-1] == (["Ben"], [], 2)
             assert len(a.cluster.known) == 1
         assert summary(await told(watcher)) == [([], ["Ben"], 1)]
         assert a.cluster.known == {}
     assert board.is_empty
+
+
+async def test_who_goes_from_a_node_that_stops_to_another_one_has_not_left(
+    autojump_clock: object, board: Board
+) -> None:
+    async with opened(2, board) as (a, c):
+        watcher = await c.enter("Watcher")
+        async with opened(1, board) as (b,):
+            clients = [await b.enter("Ana"), await b.enter("Ben")]
+            await told(watcher)
+            await send_away(b, clients)
+        again = await a.enter("Ana")
+        await settled()
+        for member in (a, c):
+            assert member.cluster.known.keys() <= {a.cluster.id, c.cluster.id}
+            assert member.users()["Ana"] == [{"client": again.id}]
+        assert everybody(await told(watcher)) == ([], [])
+        await trio.sleep(Settings().presence_grace)
+        assert everybody(await told(watcher)) == ([], ["Ben"])
+    assert board.is_empty
+
+
+async def send_away(member: Member, clients: list[TestClient]) -> None:
+    """Have a node that is about to stop say goodbye to its clients, who go."""
+    member.server.node.draining = True
+    for session in member.server.node.connections:
+        session.end(ShuttingDown())
+    for client in clients:
+        assert (await client.closing()).code == 3001
+        await client.stream.aclose()
+
+
+async def test_whom_a_node_sends_away_before_it_stops_is_not_said_to_have_left_before_the_grace(
+    autojump_clock: object, board: Board
+) -> None:
+    async with opened(2, board) as (a, b):
+        watcher, ana = await a.enter("Watcher"), await b.enter("Ana")
+        await told(watcher)
+        await send_away(b, [ana])
+        await trio.sleep(Settings().presence_grace - 1)
+        assert everybody(await told(watcher)) == ([], [])
+        await trio.sleep(1)
+        assert everybody(await told(watcher)) == ([], ["Ana"])
 
 
 async def test_nothing_is_left_of_a_node_that_was_killed(
