@@ -34,8 +34,14 @@ WAITING = 10_000
 SAY_SECONDS = 10.0
 """How often at most it is said that the engine refuses something."""
 
-ELSEWHERE = (AskError, ClusterDownError, ReadOnlyError, TryAgainError, BusyLoadingError)
-"""Says a server that is not, or not yet, the right one; nothing was done."""
+ELSEWHERE: dict[type[Exception], str] = {
+    AskError: "it is one of a cluster and refers to another; redis+cluster:// finds that",
+    BusyLoadingError: "it is still loading its data",
+    ClusterDownError: "its cluster is down, or lacks slots",
+    ReadOnlyError: "it is a replica, which takes no writes",
+    TryAgainError: "a slot of its cluster is being moved",
+}
+"""What says a server that is not, or not yet, the right one; nothing was done."""
 
 NONSENSE = (ValueError, TypeError, LookupError)
 """What reading an answer may end with: somebody else writes to our keys."""
@@ -55,7 +61,7 @@ UNSURE = (
 
 
 class Elsewhere(Exception):
-    """The server is not the right one any more."""
+    """The server is not the right one, or not any more; the message says why."""
 
 
 def _nobody() -> None:
@@ -78,6 +84,7 @@ class Call:
         done: Whether it is known what came out.
         due: When it fails, whatever it waits for.
         landed: Called as soon as it is done.
+        refusal: Why the engine has refused it, for operators; empty if it has not.
         sent: Whether it may have been run.
     """
 
@@ -92,6 +99,7 @@ class Call:
         "keys",
         "landed",
         "read",
+        "refusal",
         "script",
         "sent",
     )
@@ -111,6 +119,7 @@ class Call:
         self.read = read
         self.given_up = False
         self.sent = False
+        self.refusal = ""
         self.done = False
         self.due = inf
         self.landed: Callable[[], object] = _nobody
@@ -279,6 +288,7 @@ class Calls:
 
     def _refuse(self, call: Call, what: str, error: Exception) -> None:
         """Fail a call and say so, but not as often: a full engine refuses whatever comes."""
+        call.refusal = str(error)
         call.fail(REFUSED)
         self._refused += 1
         now = trio.current_time()
@@ -317,9 +327,16 @@ async def _load(pipeline: Pipeline, batch: Sequence[Call], results: Sequence[Any
     each = zip(batch, results, strict=True)
     missing = {call.script for call, result in each if isinstance(result, NoScriptError)}
     if not missing:
-        raise Elsewhere
+        raise Elsewhere(_why_elsewhere(results))
     for script in missing:
         await pipeline.ask("SCRIPT", "LOAD", script.text)
+
+
+def _why_elsewhere(results: Sequence[Any]) -> str:
+    said = (
+        why for result in results for kind, why in ELSEWHERE.items() if isinstance(result, kind)
+    )
+    return next(said)
 
 
 def _evalsha(call: Call) -> Command:

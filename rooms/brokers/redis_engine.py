@@ -258,24 +258,33 @@ class Engine:
 
     async def _ask_sentinels(self) -> Address:
         words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.url.service)
-        match await self._ask_any(self.url.addresses, words, login=False):
+        unknown = f"the Sentinels know no {self.url.service!r}"
+        match await self._ask_any(self.url.addresses, words, unknown, login=False):
             case _, [bytes(host), bytes(port)]:
                 return host.decode(), int(port)
-        raise OSError(f"the Sentinels know no {self.url.service!r}")
+        raise OSError(unknown)
 
     async def _slots(self) -> list[Range]:
         """Ask the cluster where its slots are."""
-        asked, answer = await self._ask_any(self._known, ("CLUSTER", "SLOTS"))
-        if not answer or not isinstance(answer, list):
-            raise OSError("the cluster has no slots")
+        nothing = "the cluster has no slots yet"
+        asked, answer = await self._ask_any(self._known, ("CLUSTER", "SLOTS"), nothing)
+        if not isinstance(answer, list):
+            raise OSError(nothing)
         entries: list[Any] = answer
         return [_range(entry, asked) for entry in entries if len(entry) > 2]
 
     async def _ask_any(
-        self, addresses: Sequence[Address], words: Sequence[str], *, login: bool = True
+        self, addresses: Sequence[Address], words: Sequence[str], empty: str, *, login: bool = True
     ) -> tuple[Address, Value]:
-        """Return the first answer to a command, and whose it is."""
-        why: Exception = OSError("nobody knows")
+        """Return the first answer to a command that is not empty, and whose it is.
+
+        Args:
+            empty: What it means if the last answer is.
+
+        Raises:
+            TROUBLE: Nobody has answered.
+        """
+        why: Exception = OSError(empty)
         for address in dict.fromkeys(addresses):
             try:
                 answer = await ask(self.url, address, *words, login=login)
@@ -284,6 +293,7 @@ class Engine:
                 continue
             if answer:
                 return address, answer
+            why = OSError(empty)
         raise why
 
 

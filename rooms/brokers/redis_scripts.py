@@ -132,3 +132,10 @@ return 1
 
 TELL = make_script("return redis.call(ARGV[1], KEYS[1], ARGV[2])")
 """Publishes ``ARGV[2]`` on a channel with the command ``ARGV[1]``."""
+
+SOUND = make_script("""
+local found = redis.pcall('DEL', KEYS[1])
+if type(found) == 'table' and string.find(found.err, 'READONLY') then return found end
+return redis.call(ARGV[1], KEYS[1], ARGV[2])
+""")
+"""As `TELL`, but for a replica, which could publish and refuses all else."""

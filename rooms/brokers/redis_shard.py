@@ -15,7 +15,7 @@ from coredis.exceptions import RedisError
 
 from rooms.brokers.redis_calls import Call, Calls, Elsewhere
 from rooms.brokers.redis_connection import open_pipeline, open_wire
-from rooms.brokers.redis_scripts import TELL
+from rooms.brokers.redis_scripts import SOUND
 from rooms.brokers.redis_url import Address, RedisUrl
 from rooms.brokers.redis_wire import TROUBLE, EngineError, Push, Wire, explain, pack
 from rooms.core.groups import root_of
@@ -37,10 +37,10 @@ _SUBSCRIBED = (b"subscribe", b"ssubscribe", b"psubscribe")
 
 
 class Deaf(Exception):
-    """What was sent through the engine did not come back."""
+    """What was sent through the engine did not come back; the message may say why."""
 
     def __str__(self) -> str:
-        return "what is published does not come back"
+        return ": ".join(["what is published does not come back", *self.args])
 
 
 FAULTS = (
@@ -217,7 +217,7 @@ class Shard:
         elif channel in self._left:
             del self._left[channel]
         elif channel in self._ears:
-            raise Elsewhere
+            raise Elsewhere("it has ended a subscription")
 
     # The test of the way through the engine.
 
@@ -228,7 +228,7 @@ class Shard:
             self._echo = trio.Event()
             with trio.move_on_after(seconds):
                 await self._hearing.wait()
-                await self.calls.put(self._sound_call())
+                await self._make_sound()
                 await self._echo.wait()
             with trio.move_on_after(min(seconds, LATE_SECONDS)):
                 await self._echo.wait()  # it may be here already, and this process late
@@ -240,9 +240,22 @@ class Shard:
             self.worked.set()
             await trio.sleep(seconds)
 
-    def _sound_call(self) -> Call:
+    async def _make_sound(self) -> None:
+        """Publish what is to come back.
+
+        Raises:
+            Deaf: The engine refuses that.
+        """
         command = "SPUBLISH" if self._sound_verb == "SSUBSCRIBE" else "PUBLISH"
-        return Call(TELL, [self._sound.decode()], [command, b"?"])
+        call, landed = Call(SOUND, [self._sound.decode()], [command, b"?"]), trio.Event()
+        call.landed = landed.set
+        try:
+            await self.calls.put(call)
+            await landed.wait()
+        finally:
+            call.give_up()  # the next connection makes one of its own
+        if call.refusal:
+            raise Deaf(call.refusal)
 
 
 def _commands(changes: list[tuple[str, bytes]]) -> bytes:

@@ -40,13 +40,15 @@ _PLAIN = {
     "NOAUTH": "it asks for a password: give it in the URL, as in redis://user:password@host",
     "WRONGPASS": "it does not take the user and password of the URL",
     "NOPERM": "the URL's user may not do all that is needed",
-    "ERR unknown command": "it is too old: Valkey, or Redis 6 or later is needed",
+    "ERR unknown command": "it is no Valkey, no Redis 7 or later, or no Sentinel where one is meant",
 }
 """What an engine's errors mean for whoever has set it up."""
 
 
 def explain(error: BaseException) -> str:
     """Return what ended a connection, as it is told to an operator."""
+    if isinstance(error, trio.TooSlowError):
+        return "it does not answer in time"
     text = str(error) or type(error).__name__
     plain = next((plain for start, plain in _PLAIN.items() if text.startswith(start)), None)
     return text if plain is None else f"{plain} ({text.partition('. ')[0][:100]})"

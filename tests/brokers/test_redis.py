@@ -27,7 +27,7 @@ from rooms.errors import ConfigError, Unavailable
 from rooms.protocol.commands import Position
 from rooms.testing.brokers.node import KEPT, BrokerNode, events_of
 from rooms.testing.faults import FaultProxy, fault_proxy
-from tests.brokers.valkey import Valkey
+from tests.brokers.valkey import Valkey, free_port
 
 SECONDS = 10
 QUICK = "probe=0.3"
@@ -471,6 +471,55 @@ async def test_a_wrong_password_or_nobody_there_is_said_without_the_password() -
             assert refused == (not url.endswith(":1"))
         async with Node(f"redis://:right@127.0.0.1:{valkey.port}").opened() as node:
             await node.publish("a", "1")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "setting", "command", "why"),
+    [
+        ("redis://u:u@", {}, "ACL SETUSER u on >u ~* &* +@all -evalsha", "'evalsha'"),
+        ("redis://u:u@", {}, "ACL SETUSER u on >u &* +@all", "access a key"),
+        ("redis://", {"cluster-enabled": "yes"}, "CLUSTER ADDSLOTS 1", "cluster"),
+        ("redis+cluster://", {"cluster-enabled": "yes"}, "PING", "no slots yet"),
+        ("redis+cluster://", {}, "PING", "cluster support disabled"),
+        ("redis://", {}, "REPLICAOF 127.0.0.1 1", "a replica"),
+        ("redis+sentinel://", {}, "PING", "a Sentinel"),
+    ],
+)
+async def test_an_engine_that_will_not_do_says_why(
+    scheme: str, setting: dict[str, str], command: str, why: str
+) -> None:
+    with Valkey(0, "", **setting, **{"cluster-port": str(free_port())}) as valkey:
+        assert valkey.command(*command.split())[0] == "+"
+        url = f"{scheme}127.0.0.1:{valkey.port}" + "/main" * ("sentinel" in scheme)
+        with pytest.raises(ConfigError, match=why):
+            async with Node(url, patience=0).opened():
+                pass
+
+
+async def test_a_replica_is_no_engine_for_as_long_as_it_is_one() -> None:
+    with Valkey() as valkey, structlog.testing.capture_logs() as logs:
+        async with Node(url_of(valkey), patience=0.5).opened() as node:
+            await node.publish("a", "1")
+            valkey.command("REPLICAOF", "127.0.0.1", "1")
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    await node.publish("a", "2", key="2")
+            assert "a replica" in (node.broker.problem or "")
+            assert [each["event"] for each in logs] == ["broker away"]  # it is not back meanwhile
+            valkey.command("REPLICAOF", "NO", "ONE")
+            await until_back(node.broker)
+            await node.publish("a", "3")
+
+
+async def test_a_test_of_the_way_that_failed_is_not_left_behind() -> None:
+    with Valkey() as valkey:
+        async with Node(url_of(valkey), patience=0.5).opened() as node:
+            calls = next(iter(node.broker.engine._shards.values())).calls
+            valkey.command("REPLICAOF", "127.0.0.1", "1")
+            with trio.fail_after(SECONDS):
+                while node.broker.counts["failures"] < 4:
+                    await trio.lowlevel.checkpoint()
+            assert len([each for each in calls.take_back() if not each.given_up]) <= 1
 
 
 async def test_nothing_stays_in_the_engine_when_the_times_have_passed(valkey: Valkey) -> None:

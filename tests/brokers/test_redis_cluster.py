@@ -9,7 +9,7 @@ import trio
 from msgspec import Raw
 
 from rooms.brokers.redis_engine import slot_of
-from rooms.errors import Unavailable
+from rooms.errors import ConfigError, Unavailable
 from rooms.protocol.topics import Filter
 from tests.brokers.test_redis import Node
 from tests.brokers.valkey import Cluster, Sentinel
@@ -55,6 +55,13 @@ async def test_a_slot_that_moves_takes_its_rooms_along(cluster: Cluster) -> None
             await node.publish(room, "2", key="k")  # it is tried again where the slot is now
             await node.wait_for(room, "2")
         assert node.events("b") == ["1", "2"]
+
+
+async def test_a_service_that_the_sentinels_do_not_know_is_a_clear_mistake() -> None:
+    with Sentinel() as sentinel:
+        with pytest.raises(ConfigError, match="the Sentinels know no 'other'"):
+            async with Node(sentinel.url.replace("/main", "/other"), patience=0).opened():
+                pass
 
 
 async def test_the_sentinels_say_which_server_it_is_now() -> None:
