@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 import click
@@ -19,7 +19,14 @@ EVERYTHING = "{+path}?{query}"
 
 
 @click.command()
-@click.option("--to", "url", required=True, metavar="URL", help="ws://… or wss://…")
+@click.option("--to", "url", metavar="URL", help="ws://… or wss://…")
+@click.option(
+    "--to-file",
+    "file",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="A file that holds the URL: everybody on this machine can read a command line.",
+)
 @click.option(
     "--pass-header",
     "headers",
@@ -29,7 +36,7 @@ EVERYTHING = "{+path}?{query}"
     help="A header of the request that the upstream gets; may be given again.",
 )
 @setting_options
-def gateway(url: str, headers: tuple[str, ...], **flags: Any) -> None:
+def gateway(url: str | None, file: TextIO | None, headers: tuple[str, ...], **flags: Any) -> None:
     """Pass WebSocket connections on to the server at URL, messages and goodbyes both ways.
 
     Without a path in URL the client's own path and query are asked for there.  In a path {+path}
@@ -37,10 +44,27 @@ def gateway(url: str, headers: tuple[str, ...], **flags: Any) -> None:
     from X-Rooms-User, signed with the setting gateway_secret, who has signed in.
     """
 
+    upstream = _upstream(url, file)
+
     def make(loaded: Loaded) -> App:
-        return gateway_app(url, headers)
+        return gateway_app(upstream, headers)
 
     start(make, flags)
+
+
+def _upstream(url: str | None, file: TextIO | None) -> str:
+    """Return the URL that is given in one of two ways."""
+    if bool(url) == (file is not None):
+        raise click.UsageError("Say where to: --to URL, or --to-file FILE.")
+    if file is None:
+        return url or ""
+    try:
+        url = file.read().strip()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"--to-file is no text: {error}.") from None
+    if not url:
+        raise click.UsageError("--to-file is empty: it must hold the URL.")
+    return url
 
 
 def gateway_app(url: str, headers: tuple[str, ...]) -> App:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
 from click.testing import CliRunner
@@ -50,7 +52,31 @@ def test_a_url_that_leads_nowhere_is_a_mistake(url: str) -> None:
         gateway_app(url, ())
 
 
-def test_the_command_says_what_is_missing() -> None:
-    result = CliRunner().invoke(gateway, [])
+@pytest.mark.parametrize("arguments", [[], ["--to", ""], ["--to", "ws://x", "--to-file", "-"]])
+def test_the_command_says_what_is_missing_or_too_much(arguments: list[str]) -> None:
+    result = CliRunner().invoke(gateway, arguments, input="ws://x")
     assert result.exit_code == 2
-    assert "--to" in result.output
+    assert "--to URL, or --to-file FILE" in result.output
+
+
+def test_a_url_with_a_secret_comes_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "upstream"
+    file.write_text("http://backend.test/live?token=t0p-secret\n")
+    result = CliRunner().invoke(gateway, ["--to-file", str(file)])
+    assert result.exit_code == 2
+    assert "'http://backend.test/live?…'" in result.output
+    assert "t0p-secret" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b" \n", "--to-file is empty"), (b"\xff", "--to-file is no text")],
+)
+def test_a_file_that_holds_no_url_is_a_mistake(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    file = tmp_path / "upstream"
+    file.write_bytes(content)
+    for path, said in ((file, complaint), (tmp_path / "none", "No such file")):
+        result = CliRunner().invoke(gateway, ["--to-file", str(path)])
+        assert (result.exit_code, said in result.output) == (2, True)
