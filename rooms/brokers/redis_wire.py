@@ -40,7 +40,7 @@ _PLAIN = {
     "NOAUTH": "it asks for a password: give it in the URL, as in redis://user:password@host",
     "WRONGPASS": "it does not take the user and password of the URL",
     "NOPERM": "the URL's user may not do all that is needed",
-    "ERR unknown command": "it is no Valkey, no Redis 7 or later, or no Sentinel where one is meant",
+    "ERR unknown command": "it is no Valkey, no Redis 7 or later, or no Sentinel, if that is meant",
 }
 """What an engine's errors mean for whoever has set it up."""
 

@@ -482,7 +482,7 @@ async def test_a_wrong_password_or_nobody_there_is_said_without_the_password() -
         ("redis+cluster://", {"cluster-enabled": "yes"}, "PING", "no slots yet"),
         ("redis+cluster://", {}, "PING", "cluster support disabled"),
         ("redis://", {}, "REPLICAOF 127.0.0.1 1", "a replica"),
-        ("redis+sentinel://", {}, "PING", "a Sentinel"),
+        ("redis+sentinel://", {}, "PING", "no Sentinel"),
     ],
 )
 async def test_an_engine_that_will_not_do_says_why(

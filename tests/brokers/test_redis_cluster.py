@@ -58,10 +58,9 @@ async def test_a_slot_that_moves_takes_its_rooms_along(cluster: Cluster) -> None
 
 
 async def test_a_service_that_the_sentinels_do_not_know_is_a_clear_mistake() -> None:
-    with Sentinel() as sentinel:
-        with pytest.raises(ConfigError, match="the Sentinels know no 'other'"):
-            async with Node(sentinel.url.replace("/main", "/other"), patience=0).opened():
-                pass
+    with Sentinel() as sentinel, pytest.raises(ConfigError, match="the Sentinels know no 'other'"):
+        async with Node(sentinel.url.replace("/main", "/other"), patience=0).opened():
+            pass
 
 
 async def test_the_sentinels_say_which_server_it_is_now() -> None:
