@@ -47,7 +47,7 @@ def read_header(token: str) -> Header:
         raise InvalidToken(_NO_TOKEN, detail="it is not ASCII")
     try:
         return msgspec.convert(_jws.get_unverified_header(token), Header)
-    except (jwt.PyJWTError, msgspec.ValidationError):
+    except (jwt.PyJWTError, msgspec.ValidationError, RecursionError):
         raise InvalidToken(_NO_TOKEN, detail="it is no JSON Web Token") from None
 
 
@@ -59,7 +59,7 @@ def read_claims(token: str) -> dict[str, Any]:
     """
     try:
         return _claims(_jws.decode(token, options={"verify_signature": False}))
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, RecursionError):
         raise InvalidToken(_NO_TOKEN, detail="it is no JSON Web Token") from None
 
 

@@ -218,6 +218,11 @@ async def test_claims_outside_of_the_token_are_not_taken() -> None:
         await refusal(secret_verifier(), f"{header}..{signature}")
 
 
+async def test_a_signed_token_that_asks_for_more_than_is_known_here_is_refused() -> None:
+    token = forged({"alg": "HS256", "crit": ["more"], "more": 1}, SECRET.encode())
+    assert (await refusal(secret_verifier(), token)).reason == "That is no token."
+
+
 @pytest.mark.parametrize("claims", [b"[]", b"", b"5", b"\xff", b"[" * 5000, b'{"sub":NaN}'])
 async def test_signed_claims_that_are_no_object_are_refused(claims: bytes) -> None:
     token = sealed(b'{"alg":"HS256"}', claims, SECRET.encode())
