@@ -12,7 +12,8 @@ from rooms.transports.endpoint import CUT, Data, Endpoint
 class IncomingMessage:
     """One message, read part by part while it arrives: ``async for part in message``.
 
-    Text comes in whole characters.  An empty message is one empty part.
+    Text comes in whole characters.  An empty message is one empty part.  If reading a part is
+    cancelled, nothing is lost.
 
     Attributes:
         complete: Whether the last part has been given.
@@ -21,6 +22,7 @@ class IncomingMessage:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._begun = False
+        self._given = False  # whether any part has been
         self.complete = False
 
     def __aiter__(self) -> IncomingMessage:
@@ -31,15 +33,16 @@ class IncomingMessage:
             raise StopAsyncIteration
         if not self._begun:
             await self._endpoint.begin(self)
+            self._begun = True
         elif not self._endpoint.is_read_by(self):
             raise RuntimeError("the next message has been received: this one's rest is gone")
         part = await self._endpoint.receive_part()
         while not part.data and not part.last:  # half a character, or an empty fragment
             part = await self._endpoint.receive_part()
         self.complete = part.last
-        if self._begun and not part.data:
+        if self._given and not part.data:
             raise StopAsyncIteration
-        self._begun = True
+        self._given = True
         return part.data
 
 

@@ -148,6 +148,24 @@ async def test_a_receive_that_was_cancelled_can_go_on_as_a_stream(
         assert await client.message() == b"a|b"
 
 
+@pytest.mark.parametrize("begun", [b"", "é".encode()[:1], b"\xe2\x82"])
+async def test_a_first_part_that_is_cancelled_loses_nothing(
+    begun: bytes, autojump_clock: MockClock
+) -> None:
+    async def impatient(ws: WebSocket) -> None:
+        stream = ws.receive_stream()
+        with trio.move_on_after(1):
+            await anext(stream)  # half a character is no part yet
+        await ws.send("|".join([str(part) async for part in stream]))
+
+    rest = {b"": b"x", b"\xc3": b"\xa9", b"\xe2\x82": b"\xac"}[begun]
+    async with served(impatient) as client:
+        await client.send_raw(client_frame(begun, TEXT, fin=False))
+        await trio.sleep(2)
+        await client.send_raw(client_frame(rest, CONTINUATION))
+        assert await client.message() == begun + rest
+
+
 async def test_who_reads_slowly_slows_down_who_sends(autojump_clock: MockClock) -> None:
     async def read_once(ws: WebSocket) -> None:
         await anext(ws.receive_stream())
