@@ -14,6 +14,7 @@ from rooms.errors import ConfigError, ShuttingDown
 from rooms.protocol.asgi import head_of
 from rooms.protocol.http import BadHead, parse_head
 from rooms.server.app import App, NotRunning
+from rooms.server.broker_settings import broker_url
 from rooms.server.door import Door
 from rooms.server.node import Node
 from rooms.transports.asgi import AsgiLink, Receive, Send
@@ -56,7 +57,7 @@ class AsgiApp:
             ConfigError: The settings' broker cannot be used.
         """
         settings = self._settings
-        broker = make_broker(settings.broker, settings.broker_seconds)
+        broker = make_broker(broker_url(settings), settings.broker_seconds)
         async with self._app.running(settings, broker) as node:
             self._door = Door(node)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -251,7 +252,13 @@ async def test_rooms_stand_before_a_quart_trio_application() -> None:
         await client.close()
 
 
-async def test_settings_that_cannot_be_used_stop_the_server_from_starting() -> None:
+@pytest.mark.parametrize("setting", ["broker", "broker_file"])
+async def test_settings_that_cannot_be_used_stop_the_server_from_starting(
+    setting: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "broker"
+    file.write_text("nothing://")
+    value = "nothing://" if setting == "broker" else str(file)
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -260,7 +267,8 @@ async def test_settings_that_cannot_be_used_stop_the_server_from_starting() -> N
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await asgi(chat(), Settings(broker="nothing://"))({"type": "lifespan"}, receive, send)
+    settings = Settings(**{setting: value})  # type: ignore[arg-type]
+    await asgi(chat(), settings)({"type": "lifespan"}, receive, send)
     assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
     assert "nothing://" in sent[0]["message"]
 
