@@ -15,6 +15,9 @@ from rooms.core.history import Page, Retention, page_offsets
 from rooms.errors import Unrecoverable
 from rooms.protocol.commands import Position
 
+LONGEST_SECONDS = 1e10
+"""For which anything is kept: what is to be kept for ever is kept for centuries."""
+
 
 class Entry(NamedTuple):
     """A publication as the stream has it."""
@@ -58,8 +61,9 @@ class Pages:
         """Return what every script gets: a new epoch, how long a count lives, what to add to the
         engine's time, and how much of the room is kept."""
         retention = self._retain(room)
-        seconds = max(self._engine.url.options.ttl, retention.seconds, KEY_SECONDS)
-        kept = max(1, int(retention.seconds * 1000))
+        kept_seconds = min(retention.seconds, LONGEST_SECONDS)
+        seconds = max(self._engine.url.options.ttl, kept_seconds, KEY_SECONDS)
+        kept = max(1, int(kept_seconds * 1000))
         return [new_epoch(), int(seconds * 1000), int(self._ahead()), retention.messages, kept]
 
     async def find(

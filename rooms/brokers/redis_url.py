@@ -18,6 +18,8 @@ Address = tuple[str, int]
 PORTS = {"single": 6379, "cluster": 6379, "sentinel": 26379}
 META_SECONDS = 86_400.0
 PROBE_SECONDS = 5.0
+LONGEST_TTL = 31_536_000.0
+LONGEST_PROBE = 3600.0
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,8 +132,8 @@ def _options(query: str) -> Options:
         raise ValueError("a prefix is plain text without any of {}*?[]\\^")
     if not options.prefix.isprintable() or len(options.prefix) > 64:
         raise ValueError("a prefix is printable and at most 64 characters long")
-    if not (options.ttl >= 1 and options.probe >= 0.01):
-        raise ValueError("ttl is at least 1 second, probe at least 0.01")
+    if not (1 <= options.ttl <= LONGEST_TTL and 0.01 <= options.probe <= LONGEST_PROBE):
+        raise ValueError("ttl is 1 to 31536000 seconds (a year), probe 0.01 to 3600")
     return options
 
 

@@ -13,6 +13,9 @@ from rooms.brokers.redis_url import parse_redis_url
 from rooms.errors import ConfigError
 from rooms.protocol.urls import hide_password
 
+LEAST_PATIENCE = 1.0
+"""Seconds that every call of an engine has: each is a message there and one back."""
+
 CHOICES = "memory://, sqlite:///FILE or redis://HOST:PORT/DB"
 
 
@@ -22,7 +25,7 @@ def make_broker(url: str, patience: float = 0.0) -> Broker:
     Args:
         url: One of the forms below.
         patience: Seconds for which opening waits for a file that another server still has, and
-            every call for an engine that is away.
+            every call for an engine that is away: that has a second at least.
 
     ``memory://``
         Keeps everything in memory.
@@ -54,7 +57,7 @@ def _redis(url: str, patience: float) -> Broker:
             raise
         message = "A broker of that kind needs coredis: pip install 'rooms[redis]'."
         raise ConfigError(message) from None
-    return RedisBroker(parse_redis_url(url), patience)
+    return RedisBroker(parse_redis_url(url), max(patience, LEAST_PATIENCE))
 
 
 def _sqlite(url: str, rest: str, patience: float) -> Broker:

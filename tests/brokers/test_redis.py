@@ -22,6 +22,7 @@ from rooms.brokers.redis_calls import AWAY, Call
 from rooms.brokers.redis_rooms import HELD
 from rooms.brokers.redis_scripts import RENEW
 from rooms.brokers.redis_url import parse_redis_url
+from rooms.brokers.urls import make_broker
 from rooms.core.history import NOTHING, Retention
 from rooms.errors import ConfigError, Unavailable
 from rooms.protocol.commands import Position
@@ -439,6 +440,20 @@ async def test_a_full_engine_takes_no_publication_but_keeps_what_it_has(valkey: 
         assert (await node.publish("a", "2")).offset == 2
         refusals = [each for each in logs if each["event"] == "the engine refused a script"]
         assert [each["refused"] for each in refusals] == [1]  # not as often as it happened
+
+
+async def test_what_is_kept_for_ever_is_kept(valkey: Valkey) -> None:
+    async with Node(url_of(valkey)).opened(Retention(10, float("inf"))) as node:
+        await node.subscribe("a")
+        await node.publish("a", "1")
+        await node.wait_for("a", "1")
+        assert [p.event for p in (await node.history("a")).publications] == ["1"]
+
+
+async def test_without_patience_a_call_may_still_take_its_time(valkey: Valkey) -> None:
+    broker = make_broker(url_of(valkey), patience=0)
+    async with broker.open(lambda publication: None):
+        assert (await broker.publish("a", "1", Raw(b"1"))).offset == 1
 
 
 async def test_a_burst_is_carried_by_few_pipelines_in_order(valkey: Valkey) -> None:

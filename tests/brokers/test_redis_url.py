@@ -56,7 +56,9 @@ def test_options_follow_the_question_mark() -> None:
         ("a,b", "several hosts need"),
         ("host?prefix={a}", "a prefix is"),
         ("host?colour=red", "unknown field"),
-        ("host?ttl=0", "ttl is at least"),
+        ("host?ttl=0", "ttl is 1 to"),
+        ("host?ttl=inf", "ttl is 1 to"),
+        ("host?probe=1e9", "probe 0.01 to"),
         ("host?db=1", "named by the path"),
     ],
 )
