@@ -54,6 +54,8 @@ def _open(name: str, settings: Settings, mode: int) -> Iterator[socket.socket | 
     elif where.startswith(UNIX):
         if settings.workers > 1:
             raise ConfigError(f"Several workers cannot share a Unix socket: bind {name} to a port.")
+        if where == UNIX:
+            raise _no_address(name, where)
         path = Path(where.removeprefix(UNIX))
         with _unix_socket(name, path, mode, replace=settings.reuse_port) as sock:
             yield sock
@@ -67,9 +69,12 @@ def _open(name: str, settings: Settings, mode: int) -> Iterator[socket.socket | 
 def _host_and_port(name: str, where: str) -> tuple[str, int]:
     host, colon, port = where.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
-        form = "ADDRESS:PORT or unix:PATH"
-        raise ConfigError(f"{name} {where!r} is no address: write {form}.")
+        raise _no_address(name, where)
     return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
+
+
+def _no_address(name: str, where: str) -> ConfigError:
+    return ConfigError(f"{name} {where!r} is no address: write ADDRESS:PORT or unix:PATH.")
 
 
 @contextmanager

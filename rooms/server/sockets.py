@@ -28,12 +28,14 @@ def open_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """
     if not 0 <= port <= 65535:
         raise ConfigError(f"{port} is not a port: choose 0 to 65535.")
+    if not host:  # to `bind` it would mean every address
+        raise ConfigError("An empty host is no address: leave it out, or say 0.0.0.0 for all.")
     if shared and not hasattr(socket, "SO_REUSEPORT"):
         raise ConfigError("This system has no shared ports: leave --reuse-port out.")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
-    except OSError as error:
+    except (OSError, TypeError) as error:
         raise ConfigError(_trouble(host, port, error)) from None
 
 
@@ -69,9 +71,11 @@ def _adopt(descriptor: int) -> socket.socket:
     return sock
 
 
-def _trouble(host: str, port: int, error: OSError) -> str:
+def _trouble(host: str, port: int, error: OSError | TypeError) -> str:
+    if isinstance(error, TypeError) or (error.errno or 0) < 0:  # getaddrinfo's
+        return f"There is no address {host!r} here: say 127.0.0.1 or ::1, or 0.0.0.0 for all."
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken: stop what uses it or choose another --port."
+        return f"Port {port} on {host} is taken: stop what uses it or choose another."
     if error.errno == errno.EACCES:
         return f"Port {port} may not be used by this user: choose one above 1023."
     detail = os.strerror(error.errno) if error.errno else str(error)

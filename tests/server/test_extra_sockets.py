@@ -160,6 +160,7 @@ async def test_a_file_in_the_way_is_not_touched(path: Path) -> None:
         ("nonsense", {}, "is no address"),
         ("127.0.0.1:many", {}, "is no address"),
         ("127.0.0.1:99999", {}, "is not a port"),
+        ("unix:", {}, "'unix:' is no address"),
         ("unix:/nowhere/at/all/admin.sock", {}, "Cannot listen on unix:/nowhere"),
         ("unix:" + "x" * 200, {}, "Cannot listen on unix:"),
         ("127.0.0.1:0", {"http": False}, "needs http"),

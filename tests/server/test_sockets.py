@@ -42,6 +42,19 @@ def test_a_port_can_be_shared_if_all_agree() -> None:
             open_socket("127.0.0.1", port)
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("", "An empty host is no address"),  # and not every address there is
+        ("[::1]", "There is no address '\\[::1]' here"),
+        ("a..b", "There is no address 'a..b' here"),
+    ],
+)
+def test_what_is_no_address_is_listened_on_nowhere(host: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_socket(host, 0).close()
+
+
 def test_a_system_without_shared_ports_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "SO_REUSEPORT", raising=False)
     with pytest.raises(ConfigError, match="no shared ports: leave --reuse-port out"):
