@@ -13,7 +13,10 @@ PLACEHOLDER = "__NAME__"
 RENAMED = {"gitignore": ".gitignore"}
 """Files that would have had a meaning where the templates are kept."""
 
-NAME = re.compile(r"[a-z][a-z0-9_-]*", re.IGNORECASE | re.ASCII)
+NAME = re.compile(r"[a-z]([a-z0-9_-]*[a-z0-9])?", re.IGNORECASE | re.ASCII)
+
+NEEDED = frozenset({"rooms", "pytest", "pytest-trio"})
+"""What a project needs cannot be its own name: it would need itself."""
 
 
 @click.command()
@@ -45,23 +48,27 @@ def make_project(folder: Path, template: str) -> list[Path]:
         ValueError: The folder's name is not one for a project, or there is something in it.
         OSError: It cannot be written.
     """
-    if not NAME.fullmatch(folder.name):
-        raise ValueError(f"{folder.name!r} is no name for a project: use letters, digits, - and _.")
+    name = folder.resolve().name
+    if not NAME.fullmatch(name):
+        form = "use letters, digits, - and _, a letter first, no - or _ last"
+        raise ValueError(f"{name!r} is no name for a project: {form}.")
+    if re.sub("[-_]+", "-", name).lower() in NEEDED:
+        raise ValueError(f"{name!r} is what a project needs: choose another name.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{str(folder)!r} is there already: choose another name.")
     source = Path(str(files("rooms"))) / "templates" / template
     found = sorted(path for path in source.rglob("*") if path.is_file())
     return [
-        _copy(path, folder, path.relative_to(source))
+        _copy(path, folder, path.relative_to(source), name)
         for path in found
         if "__pycache__" not in path.parts
     ]
 
 
-def _copy(source: Path, folder: Path, name: Path) -> Path:
-    name = name.with_name(RENAMED.get(name.name, name.name))
-    target = folder / name
+def _copy(source: Path, folder: Path, path: Path, name: str) -> Path:
+    path = path.with_name(RENAMED.get(path.name, path.name))
+    target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = source.read_text(encoding="utf-8").replace(PLACEHOLDER, folder.name)
+    text = source.read_text(encoding="utf-8").replace(PLACEHOLDER, name)
     target.write_text(text, encoding="utf-8")
-    return name
+    return path

@@ -31,6 +31,26 @@ def test_a_project_has_an_application_a_page_tests_settings_and_words(
     assert "cd my-chat" in result.output
 
 
+def test_the_current_folder_may_become_a_project(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "here").mkdir()
+    monkeypatch.chdir(folder / "here")
+    assert CliRunner().invoke(main, ["new", "."]).exit_code == 0
+    assert 'name = "here"' in (folder / "here/pyproject.toml").read_text()
+    result = CliRunner().invoke(main, ["new", ".."])
+    assert result.exit_code == 2
+    assert "'..' is there already" in result.output
+
+
+@pytest.mark.parametrize("name", ["rooms", "Rooms", "pytest", "pytest_trio"])
+def test_a_project_has_no_name_of_what_it_needs(folder: Path, name: str) -> None:
+    result = CliRunner().invoke(main, ["new", name])
+    assert result.exit_code == 2
+    assert "is what a project needs" in result.output
+    assert list(folder.iterdir()) == []
+
+
 def test_a_folder_with_something_in_it_is_left_alone(folder: Path) -> None:
     (folder / "mine").mkdir()
     (folder / "mine/app.py").write_text("precious")
@@ -40,7 +60,7 @@ def test_a_folder_with_something_in_it_is_left_alone(folder: Path) -> None:
     assert [path.name for path in (folder / "mine").iterdir()] == ["app.py"]
 
 
-@pytest.mark.parametrize("name", ["1st", "a b", "..", "é"])
+@pytest.mark.parametrize("name", ["1st", "a b", "é", "a_", "b-"])
 def test_a_name_that_no_project_can_have_is_refused(folder: Path, name: str) -> None:
     result = CliRunner().invoke(main, ["new", name])
     assert result.exit_code == 2
