@@ -198,9 +198,11 @@ def _history_now(session: Session, command: ListHistory) -> bool:
 
 
 async def _history(session: Session, command: ListHistory) -> None:
+    turn = guard.turn_of(session)
     await guard.permit(session, "history", command.room)
     membership.joined(session, command.room)
     page = await session.node.broker.history(*_asked(command))
+    guard.check_turn(session, turn)
     membership.joined(session, command.room)  # it may have been taken out meanwhile
     _say_history(session, command, page)
 

@@ -27,6 +27,7 @@ from tests.server.rules import (
     code_of,
     grant,
 )
+from tests.server.slow_broker import SlowBroker
 
 both = pytest.mark.parametrize("slow", [False, True], ids=["plain", "asynchronous"])
 
@@ -127,6 +128,26 @@ async def test_a_join_that_was_allowed_before_a_change_of_rights_is_to_be_asked_
             assert (reply["code"], reply["retry_after"]) == ("unavailable", 1.0)
             assert not app.room(ROOM).members
             assert not server.node.sessions[client.id].filters
+
+
+async def test_history_that_was_allowed_before_a_change_of_rights_is_to_be_asked_for_again() -> (
+    None
+):
+    app, broker, rights = App(relay=True), SlowBroker(), {"history": True}
+    app.authorize("join", "history", room=ROOM)(lambda access: rights.get(access.action, True))
+    async with in_memory(app, broker=broker) as server:
+        client = await server.connect()
+        await client.join(ROOM)
+        broker.answered["history"].close()
+        await client.send(type="history", room=ROOM, id=1)
+        await wait_all_tasks_blocked()
+        rights["history"] = False
+        app.recheck()
+        broker.answered["history"].open()
+        while (reply := await client.receive()).get("id") != 1:
+            pass
+        assert reply.get("code") == "unavailable"
+        assert await code_of(client, type="history", room=ROOM) == "forbidden"
 
 
 async def test_rights_that_change_while_they_are_asked_about_are_asked_about_again(
