@@ -47,7 +47,7 @@ class Engine:
 
     def __init__(self, url: RedisUrl, patience: float) -> None:
         self.url = url
-        self.names = Names(url.options.prefix)
+        self.names = Names(url.prefix)
         self.patience = patience
         self.counts: Counter[str] = Counter()
         self._shards: dict[Address | None, Shard] = {}

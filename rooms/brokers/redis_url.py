@@ -61,6 +61,11 @@ class RedisUrl(Struct, frozen=True):
     tls: bool
     options: Options
 
+    @property
+    def prefix(self) -> str:
+        """Of all names: channels are the same in all databases, so another one's are told apart."""
+        return f"{self.options.prefix}/{self.db}" if self.db else self.options.prefix
+
     def __repr__(self) -> str:
         return f"RedisUrl({self.shown!r})"
 

@@ -26,6 +26,7 @@ from rooms.brokers.urls import make_broker
 from rooms.core.history import NOTHING, Retention
 from rooms.errors import ConfigError, Unavailable
 from rooms.protocol.commands import Position
+from rooms.protocol.topics import Filter
 from rooms.testing.brokers.node import KEPT, BrokerNode, events_of
 from rooms.testing.faults import FaultProxy, fault_proxy
 from tests.brokers.valkey import Valkey, free_port
@@ -548,6 +549,19 @@ async def test_nothing_stays_in_the_engine_when_the_times_have_passed(valkey: Va
         )
         prefix = node.broker.engine.url.options.prefix
         assert valkey.command("EVAL", script, "0", f"{prefix}:*") == ":303"  # all three pass
+
+
+async def test_two_databases_hear_nothing_of_each_other(valkey: Valkey) -> None:
+    prefix = secrets.token_hex(4)
+    first, second = (Node(f"{valkey.url}/{db}?prefix={prefix}&{QUICK}") for db in (0, 1))
+    async with first.opened(), second.opened():
+        await second.broker.follow(Filter("#"))
+        await second.subscribe("a")
+        await first.publish_all("a", "1", "2")
+        await first.publish("b", "3")
+        await second.publish("a", "4")
+        await second.wait_for("a", "4")
+        assert [each.event for each in second.delivered] == ["4"]
 
 
 async def test_a_unix_socket_will_do(valkey: Valkey) -> None:
