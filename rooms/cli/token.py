@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -77,7 +77,7 @@ def create(
             user,
             ttl=_seconds(ttl),
             name=name,
-            rooms=dict(map(_grant, rooms)) if rooms else None,
+            rooms=_grants(rooms) if rooms else None,
             claims=dict(map(_claim, claims)),
         )
     except (ConfigError, ValueError) as error:
@@ -138,6 +138,14 @@ def _seconds(text: str) -> float:
     if found is None:
         raise ValueError(f"{text!r} is no duration: give 90s, 15m, 1h or 7d.")
     return float(found[1]) * UNITS[found[2] or "s"]
+
+
+def _grants(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Return what is granted where, together where one filter is named several times."""
+    granted: dict[str, list[str]] = {}
+    for rooms, actions in map(_grant, texts):
+        granted[rooms] = list(dict.fromkeys([*granted.get(rooms, ()), *actions]))
+    return granted
 
 
 def _grant(text: str) -> tuple[str, list[str]]:

@@ -46,6 +46,11 @@ async def test_a_token_is_made_and_nothing_else_is_printed() -> None:
     assert [found.claims[name] for name in ("level", "role", "tags")] == [5, "admin", ["a"]]
 
 
+async def test_what_is_granted_in_one_room_may_be_said_in_several_options() -> None:
+    made = create("--user", "u17", "--room", "a=join", "--room", "b=join", "--room", "a=publish")
+    assert (await identity(made)).claims["rooms"] == {"a": ["join", "publish"], "b": ["join"]}
+
+
 async def test_without_rooms_the_token_does_not_speak_of_them() -> None:
     assert (await identity(create("--user", "u17"))).grants is None
 
