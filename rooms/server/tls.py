@@ -52,8 +52,14 @@ def _check(settings: Settings) -> None:
 
 
 def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    def ask() -> str:  # or else OpenSSL asks at the terminal, and the whole server waits for that
+        raise ConfigError(
+            f"The key in {settings.keyfile or settings.certfile} is encrypted, and nobody is asked "
+            f"for its passphrase: let the server have one without, which only it can read."
+        )
+
     try:
-        context.load_cert_chain(settings.certfile, settings.keyfile or None)
+        context.load_cert_chain(settings.certfile, settings.keyfile or None, ask)
     except OSError as error:  # ssl.SSLError is one
         names = " and ".join(filter(None, [settings.certfile, settings.keyfile]))
         raise ConfigError(f"The certificate in {names} cannot be used: {error}.") from None

@@ -12,6 +12,12 @@ from typing import Any
 import pytest
 import trio
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from rooms import App, ClientCertificate, Settings
 from rooms.errors import ConfigError
@@ -170,4 +176,17 @@ def test_an_authority_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     AUTHORITY.issue_cert("rooms.test").private_key_and_cert_chain_pem.write_to_path(file)
     settings = Settings(certfile=str(file), client_certificates="optional", client_ca="nowhere")
     with pytest.raises(ConfigError, match="authorities in nowhere cannot be used"):
+        tls_context(settings)
+
+
+def test_nobody_is_asked_for_a_passphrase(tmp_path: Path) -> None:
+    leaf = AUTHORITY.issue_cert("rooms.test")
+    key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    encrypted = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    (tmp_path / "key.pem").write_bytes(encrypted)
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    settings = Settings(certfile=str(tmp_path / "cert.pem"), keyfile=str(tmp_path / "key.pem"))
+    with pytest.raises(ConfigError, match=r"key\.pem is encrypted"):
         tls_context(settings)
