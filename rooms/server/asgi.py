@@ -54,8 +54,10 @@ class AsgiApp:
         """Run the application while the block runs; its end says goodbye to every client.
 
         Raises:
-            ConfigError: The settings' broker cannot be used.
+            ConfigError: The settings' broker cannot be used, or the server does not run on Trio.
         """
+        if not trio.lowlevel.in_trio_run():
+            raise ConfigError("Rooms run on Trio, this server does not: hypercorn -k trio does.")
         settings = self._settings
         broker = make_broker(broker_url(settings), settings.broker_seconds)
         async with self._app.running(settings, broker) as node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from trio.testing import MockClock
 
 from rooms import App, Context, Settings, WebSocket, asgi
 from rooms.server.asgi import AsgiApp
-from rooms.testing import TestClient
+from rooms.testing import TestClient, client_close
 
 SECONDS = 20
 Message = dict[str, Any]
@@ -252,6 +253,29 @@ async def test_rooms_stand_before_a_quart_trio_application() -> None:
         await client.close()
 
 
+async def test_hypercorn_does_not_tell_how_a_client_left() -> None:
+    """As docs/asgi.md says; what an endpoint does last is done all the same."""
+    app, seen = App(), trio.Event()
+    codes: list[int] = []
+
+    @app.websocket("/here")
+    async def here(ws: WebSocket) -> None:
+        try:
+            async for message in ws:
+                await ws.send(message)
+        finally:
+            assert ws.closed is not None
+            codes.append(ws.closed.code)
+            seen.set()
+
+    async with hypercorn(asgi(app)) as port:
+        client = TestClient(await trio.open_tcp_stream("127.0.0.1", port))
+        await client.handshake("/here")
+        await client.send_raw(client_close(4001))
+        await seen.wait()
+    assert codes == [1006]
+
+
 @pytest.mark.parametrize("setting", ["broker", "broker_file"])
 async def test_settings_that_cannot_be_used_stop_the_server_from_starting(
     setting: str, tmp_path: Path
@@ -267,10 +291,24 @@ async def test_settings_that_cannot_be_used_stop_the_server_from_starting(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    settings = Settings(**{setting: value})  # type: ignore[arg-type]
+    settings = Settings(**{setting: value})
     await asgi(chat(), settings)({"type": "lifespan"}, receive, send)
     assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
     assert "nothing://" in sent[0]["message"]
+
+
+def test_a_server_on_asyncio_is_told_so_at_its_start() -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(asgi(chat())({"type": "lifespan"}, receive, send))
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert "Rooms run on Trio" in sent[0]["message"]
 
 
 async def test_endpoints_of_ones_own_work_too(autojump_clock: MockClock) -> None:
