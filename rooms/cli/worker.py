@@ -95,7 +95,8 @@ async def start_process(
         orders = Orders(number, listen.fileno(), its.fileno(), dict(settings))
         environment = os.environ | {VARIABLE: msgspec.json.encode(orders).decode()}
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "rooms", *arguments],
+            # -P: files of the current folder are no modules of ours, whatever they are called
+            [sys.executable, "-P", "-m", "rooms", *arguments],
             env=environment,
             pass_fds=(listen.fileno(), its.fileno()),
             start_new_session=True,

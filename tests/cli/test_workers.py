@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import trio
@@ -84,6 +86,20 @@ def test_workers_without_a_broker_say_which_they_could_have() -> None:
     assert result.returncode == 2
     assert result.stderr.startswith("rooms: 2 workers need a broker that connects them")
     assert result.stderr.count("\n") == 1
+
+
+def test_no_file_that_is_here_is_taken_for_ours_by_workers(tmp_path: Path) -> None:
+    (tmp_path / "rooms.py").write_text("raise SystemExit('that was me')")
+    serve = ["serve", "--workers", "2", "--port", "0", "--broker", "redis://127.0.0.1:1"]
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "rooms", *serve, "--broker-seconds", "0"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=START_SECONDS,
+    )
+    assert "that was me" not in result.stderr
+    assert "The broker redis://127.0.0.1:1 cannot be used" in result.stderr
 
 
 def test_workers_of_an_application_that_cannot_be_imported_end_with_its_error(
