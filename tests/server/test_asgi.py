@@ -17,7 +17,7 @@ from trio.testing import MockClock
 
 from rooms import App, Context, Settings, WebSocket, asgi
 from rooms.server.asgi import AsgiApp
-from rooms.testing import TestClient, client_close
+from rooms.testing import TestClient
 
 SECONDS = 20
 Message = dict[str, Any]
@@ -271,7 +271,7 @@ async def test_hypercorn_does_not_tell_how_a_client_left() -> None:
     async with hypercorn(asgi(app)) as port:
         client = TestClient(await trio.open_tcp_stream("127.0.0.1", port))
         await client.handshake("/here")
-        await client.send_raw(client_close(4001))
+        await client.close(4001)
         await seen.wait()
     assert codes == [1006]
 
@@ -291,8 +291,8 @@ async def test_settings_that_cannot_be_used_stop_the_server_from_starting(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    settings = Settings(**{setting: value})
-    await asgi(chat(), settings)({"type": "lifespan"}, receive, send)
+    settings: Any = {setting: value}
+    await asgi(chat(), Settings(**settings))({"type": "lifespan"}, receive, send)
     assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
     assert "nothing://" in sent[0]["message"]
 
