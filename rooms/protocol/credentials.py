@@ -52,12 +52,13 @@ def _decoded(text: str) -> str:
 
 def split_ticket(query: str) -> tuple[str | None, str]:
     """Return the ticket that a query holds, or None, and the query without it."""
-    fields = query.split("&")
-    tickets = [field for field in fields if _is_ticket(field)]
+    tickets: list[str] = []
+    others: list[str] = []
+    for field in query.split("&"):
+        (tickets if _is_ticket(field) else others).append(field)
     if not tickets:
         return None, query
-    others = "&".join(field for field in fields if field not in tickets)
-    return unquote_plus(tickets[0].partition("=")[2]), others
+    return unquote_plus(tickets[0].partition("=")[2]), "&".join(others)
 
 
 def _is_ticket(field: str) -> bool:

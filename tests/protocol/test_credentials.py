@@ -53,6 +53,11 @@ def test_a_ticket_is_taken_out_of_a_query(query: str, ticket: str | None, rest: 
     assert split_ticket(query) == (ticket, rest)
 
 
+def test_very_many_tickets_take_no_more_than_one_look_at_each() -> None:
+    query = "&".join(f"ticket={number}" for number in range(200_000))  # hours, if compared
+    assert split_ticket(query) == ("0", "")
+
+
 @pytest.mark.parametrize(
     ("header", "cookies"),
     [
