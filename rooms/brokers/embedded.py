@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -144,9 +145,29 @@ def _folder(kept: str) -> Iterator[tuple[Path, Path | None]]:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"The broker's folder {kept!r} cannot be made: {error}.") from None
-    made = tempfile.TemporaryDirectory(prefix="rooms-", ignore_cleanup_errors=True)
-    with made as folder, _swept_up(folder):
+    with (
+        _ours_alone(data),
+        tempfile.TemporaryDirectory(prefix="rooms-", ignore_cleanup_errors=True) as folder,
+        _swept_up(folder),
+    ):
         yield Path(folder), data
+
+
+@contextmanager
+def _ours_alone(data: Path | None) -> Iterator[None]:
+    """Have no other server write to a folder, which would spoil what both keep there."""
+    if data is None:
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(open(data / "rooms.lock", "w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"The broker's folder {str(data)!r} is another server's.") from None
+        except OSError as error:
+            raise ConfigError(f"The broker's folder cannot be used: {error}.") from None
+        yield
 
 
 @contextmanager
@@ -185,6 +206,7 @@ def find_server() -> str:
 def _command(address: Path, data: Path | None) -> list[str]:
     command = [find_server(), "--port", "0", "--unixsocket", str(address), "--save", ""]
     command += ["--unixsocketperm", "700", "--loglevel", "warning"]
+    command += ["--logfile", str(_log_beside(address))]
     if data is not None:
         command += ["--dir", str(data.resolve()), "--appendonly", "yes"]
     return command
@@ -222,13 +244,28 @@ class _Process:
             self._process.wait()
 
 
+def _log_beside(address: Path) -> Path:
+    return address.with_name("log")
+
+
+def _last_words(address: Path) -> str:
+    """Return the last line that a server has logged, without its time."""
+    try:
+        lines = _log_beside(address).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return last.partition(" # ")[2] or last
+
+
 async def _wait_for(address: Path, server: _Process) -> None:
     with trio.move_on_after(START_SECONDS):
         while server.status is None:
             if await _answers(address):
                 return
             await trio.sleep(POLL_SECONDS)
-    raise ConfigError(f"The private Valkey server did not start (status {server.status}).")
+    why = _last_words(address) or f"status {server.status}"
+    raise ConfigError(f"The private Valkey server did not start: {why}")
 
 
 async def _answers(address: Path) -> bool:

