@@ -59,6 +59,17 @@ def joined(parts: Sequence[Part]) -> str | bytes:
     return b"".join(part.data for part in parts if isinstance(part.data, bytes))
 
 
+def payload_of(data: str | bytes) -> bytes:
+    """Return what is sent of a message, or of a part of one.
+
+    Raises:
+        TypeError: It is neither text nor bytes.
+    """
+    if isinstance(data, str):
+        return data.encode()
+    return bytes(memoryview(data))  # `bytes` takes numbers, too
+
+
 class Control(NamedTuple):
     """A ping or a pong."""
 

@@ -203,6 +203,7 @@ class WebSocket:
 
         Raises:
             Disconnect: The connection has ended, and why.
+            RuntimeError: This task is in the block of a `stream_message`.
         """
         await self._endpoint.send(data)
 

@@ -32,6 +32,7 @@ from rooms.protocol.incremental import (
     IncrementalParser,
     Part,
     joined,
+    payload_of,
 )
 from rooms.transports.base import DrainingWriter, Link, Owner
 
@@ -249,11 +250,18 @@ class Endpoint:
             Disconnect: The connection has ended, and why.
             TypeError: It is neither text nor bytes.
         """
-        async with self._sending:
-            if isinstance(data, str):
-                await self.write(data.encode(), TEXT)
-            else:
-                await self.write(bytes(memoryview(data)), BINARY)  # `bytes` takes numbers, too
+        await self.take_turn()
+        try:
+            await self.write(payload_of(data), TEXT if isinstance(data, str) else BINARY)
+        finally:
+            self._sending.release()
+
+    async def take_turn(self) -> None:
+        """Wait for the `turn`; to a task that has it already that is a `RuntimeError`."""
+        try:
+            await self._sending.acquire()
+        except RuntimeError:
+            raise RuntimeError("a message is under way: leave its block first") from None
 
     async def write(self, payload: bytes, opcode: int, *, fin: bool = True) -> None:
         """Send data in as many frames as it takes; only for who has the `turn`."""
@@ -323,8 +331,7 @@ class Endpoint:
         """Send our Close frame, once, if there is somebody to read it."""
         if self._held_up is not None:
             self._held_up.cancel()
-        reason = self.reason
-        if self.goodbye_sent or reason is None or isinstance(reason, Lost):
+        if self.goodbye_sent or (reason := self.reason) is None or isinstance(reason, Lost):
             return
         self.goodbye_sent = True
         said = close_payload(reason.code, "" if self.ended_by_peer else reason.reason)

@@ -6,6 +6,7 @@ import trio
 
 from rooms.errors import HandlerFailed
 from rooms.protocol.frames import BINARY, CONTINUATION, TEXT
+from rooms.protocol.incremental import payload_of
 from rooms.transports.endpoint import CUT, Data, Endpoint
 
 
@@ -63,7 +64,7 @@ class OutgoingMessage:
         self._finished = False
 
     async def __aenter__(self) -> OutgoingMessage:
-        await self._endpoint.turn.acquire()
+        await self._endpoint.take_turn()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -89,7 +90,7 @@ class OutgoingMessage:
         if isinstance(part, str) is not self._text:
             raise TypeError(f"a message of {'text' if self._text else 'bytes'} has no {part!r:.40}")
         await trio.lowlevel.checkpoint()
-        await self._write(part.encode() if isinstance(part, str) else part, last=last)
+        await self._write(payload_of(part), last=last)
 
     async def _write(self, payload: bytes, *, last: bool) -> None:
         if self._finished:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tracemalloc
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -253,6 +254,31 @@ async def test_a_part_of_the_other_kind_is_a_mistake() -> None:
 
     async with served(mix) as client:
         assert await client.message() == b"x"
+        assert (await client.closing()).code == 1000
+
+
+async def test_a_part_may_be_whatever_holds_bytes() -> None:
+    async def talk(ws: WebSocket) -> None:
+        async with ws.stream_message(text=False) as out:
+            await out.send(memoryview(array("I", [1, 2])))  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="bytes-like"):
+                await out.send(5)  # type: ignore[arg-type]
+
+    async with served(talk) as client:
+        assert await client.message() == array("I", [1, 2]).tobytes()
+        assert (await client.closing()).code == 1000
+
+
+async def test_a_message_in_the_block_of_another_is_a_mistake() -> None:
+    async def mix(ws: WebSocket) -> None:
+        async with ws.stream_message() as out:
+            for other in (ws.send("x"), ws.stream_message().__aenter__()):
+                with pytest.raises(RuntimeError, match="a message is under way"):
+                    await other
+            await out.send("all")
+
+    async with served(mix) as client:
+        assert await client.message() == b"all"
         assert (await client.closing()).code == 1000
 
 
