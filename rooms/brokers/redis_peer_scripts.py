@@ -40,7 +40,9 @@ LEAVE = make_script(
 # KEYS: what a node holds of a room (a hash; the field '' is the number of its last change).
 # ARGV: the number, the key's life, whether all that was is gone, how many are gone, those, and
 # then those who are there, each with what is told of it.
+# On an engine that is full, too: counts would be wrong for others.
 HOLD = make_script("""
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 if ARGV[3] == '1' then redis.call('DEL', KEYS[1]) end
 local gone = tonumber(ARGV[4])
 for i = 5, 4 + gone do redis.call('HDEL', KEYS[1], ARGV[i]) end
@@ -57,7 +59,9 @@ KEEP = make_script("return redis.call('PEXPIRE', KEYS[1], ARGV[1])")
 
 # KEYS: who holds a name (a hash).  ARGV: the node, the secret, the value, the key's life, and the
 # nodes that are alive.
+# On an engine that is full, too: no node could start, or come back.
 CLAIM = make_script("""
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 local secret = redis.call('HGET', KEYS[1], 'secret')
 if secret and secret ~= ARGV[2] then
   for i = 5, #ARGV do

@@ -119,6 +119,24 @@ async def test_a_node_whose_lease_is_lost_tells_everything_anew(valkey: Valkey) 
         await knows(a, "Ana", "Ben")
 
 
+async def test_on_an_engine_that_is_full_nodes_know_of_each_others_clients(valkey: Valkey) -> None:
+    prefix = secrets.token_hex(4)
+    async with opened(valkey, prefix, 2) as (here, there):
+        await enter(here, "ana")
+        await enter(there, "bob")
+        await knows(there, "ana", "bob")
+        valkey.command("CONFIG", "SET", "maxmemory", "1")
+        try:
+            await enter(here, "cyd")
+            await knows(there, "ana", "bob", "cyd")
+            async with opened(valkey, prefix, 1) as (late,):
+                await enter(late, "dan")
+                await knows(here, "ana", "bob", "cyd", "dan")
+            await knows(here, "ana", "bob", "cyd")
+        finally:
+            valkey.command("CONFIG", "SET", "maxmemory", "0")
+
+
 async def test_what_others_write_to_keys_of_ours_ends_nobody(valkey: Valkey) -> None:
     prefix = secrets.token_hex(4)
     broker = RedisBroker(parse_redis_url(f"{valkey.url}?prefix={prefix}"))
