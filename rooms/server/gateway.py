@@ -94,6 +94,8 @@ class Gateway:
         self._user_header = user_header
         for name in (user_header, *headers):
             check_header(name, "")
+            if name.lower().startswith(_HANDSHAKE):
+                raise ValueError(f"{name} is the handshake's own, and not passed on")
         if {user_header.lower(), *_OWN_HEADERS} & set(self._headers):
             raise ValueError(f"{user_header}, {', '.join(_OWN_HEADERS)} cannot be a client's own")
         self._secret = checked_secret(secret) if secret else ""
@@ -155,6 +157,14 @@ class Gateway:
         self._note(None if lives else problem)
         log.warning("upstream refused", upstream=self._shown, problem=problem)
         return BadHead(HTTPStatus.BAD_GATEWAY, "bad_gateway")
+
+    def _note_failure(self, upstream: Endpoint, client: Endpoint) -> None:
+        """Say why an upstream is gone if it is its fault that a client had to go."""
+        told, reason = client.reason, upstream.reason
+        if told is None or told.code != BAD_GATEWAY or reason is None:
+            return
+        if not (client.ended_by_peer or upstream.ended_by_peer):
+            log.warning("upstream lost", upstream=self._shown, problem=reason.reason)
 
     def _note(self, problem: str | None) -> None:
         self._problem, self._checked = problem, trio.current_time()
@@ -218,11 +228,16 @@ class Gateway:
                     await _pass_both_ways(client.endpoint, wire.endpoint)
                 if scope.cancelled_caught:
                     client.end(_told(BAD_GATEWAY))
+                self._note_failure(wire.endpoint, client.endpoint)
             finally:
                 with trio.CancelScope(shield=True):
                     await wire.farewell(_told(GOING_AWAY))
             nursery.cancel_scope.cancel()
 
+
+_HANDSHAKE = "sec-websocket-"
+"""Begins the names of headers that each handshake has its own of: what one end offers, the other
+may not be able to do."""
 
 _OWN_HEADERS = ("host", "connection", "upgrade", "x-forwarded-for", "x-forwarded-host")
 

@@ -222,6 +222,26 @@ async def test_an_upstream_that_dies_is_told_to_the_client() -> None:
             await front.node.idle()
 
 
+@pytest.mark.parametrize(
+    ("frames", "problem"),
+    [
+        (b"", "connection lost"),
+        (b"\xc1\x00", "reserved bit set without an extension"),  # compressed
+        (b"\x81\x80mask", "frame masked"),
+    ],
+)
+async def test_it_is_logged_what_an_upstream_did_that_is_lost(
+    frames: bytes, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with fake(ACCEPTS, frames) as url, gateway(("/here", Gateway(url))) as front:
+        client = await front.connect()
+        assert (await client.closing()).code == 1014
+        await trio.aclose_forcefully(client.stream)
+        with trio.fail_after(5):
+            await front.node.idle()
+    assert f"problem='{problem}' upstream={url}" in capsys.readouterr().out
+
+
 async def test_a_subprotocol_that_the_upstream_selects_is_selected() -> None:
     async with upstream() as other, gateway(("/here", Gateway(f"{other.url}/echo"))) as front:
         client = TestClient(front.server.open_stream())
@@ -306,11 +326,16 @@ ACCEPTS = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\n"
 
 @asynccontextmanager
 async def fake(
-    answer: bytes | None, *, stay: bool = False, asked: list[bytes] | None = None
+    answer: bytes | None,
+    behind: bytes = b"",
+    *,
+    stay: bool = False,
+    asked: list[bytes] | None = None,
 ) -> AsyncIterator[str]:
     """Listen as something that answers so, or never; a 101 is made a right one.
 
     Args:
+        behind: What it sends after a 101.
         stay: Whether it keeps connections that it has answered, until the block ends.
         asked: Gets the requests.
     """
@@ -325,7 +350,7 @@ async def fake(
             return
         key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
         accept = f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
-        await stream.send_all(answer + (accept.encode() if b" 101 " in answer else b""))
+        await stream.send_all(answer + (accept.encode() + behind if b" 101 " in answer else b""))
         if stay:
             await trio.sleep_forever()
 
@@ -452,6 +477,8 @@ async def test_an_upstream_may_speak_tls(tmp_path: Any) -> None:
         ("ws://host/x", {"secret": "short"}),
         ("ws://host/x", {"headers": ["x-rooms-user"]}),
         ("ws://host/x", {"headers": ["a b"]}),
+        ("ws://host/x", {"headers": ["Sec-WebSocket-Extensions"]}),
+        ("ws://host/x", {"user_header": "Sec-WebSocket-Key"}),
     ],
 )
 def test_what_cannot_be_a_gateway_is_said_at_once(url: str, options: dict[str, Any]) -> None:
