@@ -123,6 +123,7 @@ class Server:
                 used; nothing has changed.
         """
         wanted = with_admin_tokens(settings, self.settings.admin_token)
+        _check_gateway_secret(wanted)
         settings, changes = merge(self.settings, wanted)
         tls = tls_context(settings)
         if self.node.gate is not None:
@@ -159,6 +160,7 @@ async def serve(
             cannot be used.
     """
     settings = with_admin_tokens(settings or Settings())
+    _check_gateway_secret(settings)
     tls = tls_context(settings)
     inherited = sock is not None
     sock = sock or open_socket(settings.host, settings.port, shared=settings.reuse_port)
@@ -241,6 +243,18 @@ async def _run_beside(first: Listener, second: Listener) -> None:
         nursery.start_soon(second.run)
         await first.closed.wait()
         second.stop()
+
+
+def _check_gateway_secret(settings: Settings) -> None:
+    """Find out at the start, and not when somebody connects, that the secret cannot be used.
+
+    Raises:
+        ConfigError: That is so.
+    """
+    if settings.gateway_secret or settings.gateway_secret_file:
+        from rooms.server.tokens.upstream import gateway_secret
+
+        gateway_secret(settings)
 
 
 def _tls_at(where: str, tls: ssl.SSLContext | None) -> ssl.SSLContext | None:

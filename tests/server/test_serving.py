@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from rooms.testing import Closed, Refused, TestClient
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: rooms.test\r\nConnection: close\r\n\r\n"
 INFO = b"GET /api/info HTTP/1.1\r\nHost: rooms.test\r\nConnection: close\r\nAuthorization: Bearer "
 SECONDS = 10
+
+PUBLIC_KEY = f"-----BEGIN PUBLIC KEY-----\n{'A' * 64}\n-----END PUBLIC KEY-----\n"
 
 
 async def connect(server: Server) -> TestClient:
@@ -101,6 +104,10 @@ async def test_a_taken_port_is_told_in_a_sentence(taken: int) -> None:
         ({"broker_file": "no such file"}, "The broker cannot be read from 'no such"),
         ({"broker_file": "x", "broker": "sqlite:///x"}, "The broker is set twice"),
         ({"admin_token_file": "no such file"}, "The admin token cannot be read from 'no such"),
+        ({"gateway_secret": "short"}, "the gateway's secret must have 32 bytes at least"),
+        ({"gateway_secret": PUBLIC_KEY}, "is a public key"),
+        ({"gateway_secret_file": "no such file"}, "The gateway's secret cannot be read"),
+        ({"gateway_secret_file": os.devnull}, "of the gateway's secret, '/dev/null', is empty"),
     ],
 )
 async def test_what_cannot_be_used_is_told_in_a_sentence(

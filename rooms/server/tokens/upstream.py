@@ -21,7 +21,7 @@ def gateway_secret(settings: Settings) -> str:
     """Return what users are signed with, empty if nothing is said of them.
 
     Raises:
-        ConfigError: The file cannot be read, or the secret is too short.
+        ConfigError: The file cannot be read, or there is no secret in it, or one that is too short.
     """
     secret = settings.gateway_secret
     if not secret and settings.gateway_secret_file:
@@ -29,10 +29,13 @@ def gateway_secret(settings: Settings) -> str:
             secret = Path(settings.gateway_secret_file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"The gateway's secret cannot be read: {error}.") from None
+        if not secret:
+            file = settings.gateway_secret_file
+            raise ConfigError(f"The file of the gateway's secret, {file!r}, is empty.")
     try:
         return checked_secret(secret) if secret else ""
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(f"{error}.") from None
 
 
 def signed_user(user: User, secret: str, now: float) -> str:
@@ -51,8 +54,13 @@ def checked_secret(secret: str) -> str:
     """Return ``secret`` if it is long enough.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It is not, or it is no secret but a public key.
     """
-    if len(secret.encode()) < LEAST_SECRET_BYTES:
+    material = secret.encode("utf-8", "surrogatepass")
+    if len(material) < LEAST_SECRET_BYTES:
         raise ValueError(f"the gateway's secret must have {LEAST_SECRET_BYTES} bytes at least")
+    try:
+        jwt.get_algorithm_by_name("HS256").prepare_key(material)
+    except jwt.InvalidKeyError:
+        raise ValueError("the gateway's secret is a public key, which everybody may know") from None
     return secret
