@@ -143,11 +143,15 @@ class Engine:
                 except TROUBLE as error:
                     why = explain(error)
                     await trio.sleep(RETRY_SECONDS)
-            for shard in list(self._shards.values()):
+            while shard := self._not_working():
                 await shard.worked.wait()
             return None
         broken = (shard.why for shard in self._shards.values() if shard.problem is not None)
         return next(broken, why)
+
+    def _not_working(self) -> Shard | None:
+        shards = self._shards.values()
+        return next((shard for shard in shards if not shard.worked.is_set()), None)
 
     async def _fail_overdue(self) -> None:
         """Fail what was begun and has waited for too long."""
@@ -198,6 +202,7 @@ class Engine:
     async def _run(self, shard: Shard) -> None:
         """Run a shard until it is dropped, and have others do what was under way."""
         await shard.run()
+        shard.worked.set()  # nobody is to wait for it any more
         self._pass_on(shard.calls.take_back())
 
     def _move(self, ranges: list[Range]) -> None:

@@ -77,6 +77,16 @@ async def test_the_sentinels_say_which_server_it_is_now() -> None:
 
 
 @pytest.mark.slow
+async def test_a_node_may_start_while_a_replica_takes_over() -> None:
+    with Cluster() as cluster, cluster.add_replica(0):
+        await trio.to_thread.run_sync(cluster.servers[0].kill)
+        hosts = cluster.url.replace(f":{cluster.servers[0].port}", f":{cluster.servers[2].port}")
+        async with Node(f"{hosts}?prefix=p&probe=0.5", patience=20).opened() as node:
+            for room in ROOMS:
+                await node.publish(room, "1")
+
+
+@pytest.mark.slow
 async def test_a_replica_takes_over_and_its_rooms_go_on() -> None:
     with Cluster() as cluster, cluster.add_replica(0) as replica:
         assert slot_of("p:{b}:n") < 5461  # one of the rooms is on the server that dies
