@@ -16,6 +16,7 @@ from rooms.brokers.base import Broker
 from rooms.brokers.embedded import open_engine
 from rooms.brokers.urls import make_broker
 from rooms.config import Settings
+from rooms.errors import ConfigError
 from rooms.protocol.urls import bracketed
 from rooms.server.admin_settings import with_admin_tokens
 from rooms.server.admission import Admission
@@ -126,9 +127,13 @@ class Server:
         _check_gateway_secret(wanted)
         settings, changes = merge(self.settings, wanted)
         tls = tls_context(settings)
-        if self.node.gate is not None:
-            self.node.gate.reload()
         self.node.admission.configure(settings)
+        try:
+            if self.node.gate is not None:
+                self.node.gate.reload()
+        except ConfigError:
+            self.node.admission.configure(self.settings)
+            raise
         self.listener.tls = tls
         if self._admin is not None:
             self._admin.configure(settings, tls)

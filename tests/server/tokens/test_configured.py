@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from rooms import JWT, App, ConfigError, Settings
@@ -106,7 +107,12 @@ async def test_a_server_reads_its_keys_again_or_keeps_them(tmp_path: Path) -> No
             await verifier.verify(old)
         file.write_text("short")
         with pytest.raises(ConfigError, match="needs 32"):
-            server.reload(settings)
+            server.reload(replace(settings, origins=("https://a.example",)))
+        assert (await verifier.verify(new)).user.id == "u17"
+        assert not server.node.admission.origins
+        file.write_text(SECRET)
+        with pytest.raises(ConfigError, match="is not an origin"):
+            server.reload(replace(settings, origins=("a.example",)))
         assert (await verifier.verify(new)).user.id == "u17"
 
 
