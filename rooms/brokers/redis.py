@@ -258,6 +258,7 @@ class RedisBroker(Broker):
 
     def _note(self, room: str, error: BadMessage) -> None:
         """Count what is not ours, and say so the first time."""
+        self.counts["ignored"] += 1
         self.counts[error.reason] += 1
         if self.counts[error.reason] == 1:
             log.warning("foreign message on the broker", room=room, reason=error.reason)

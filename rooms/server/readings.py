@@ -207,6 +207,11 @@ READINGS: dict[str, Reading] = {
         lambda node, load: node.broker.counts["lost"],
         "counter",
     ),
+    "broker_ignored": Reading(
+        "Messages on rooms' channels of the broker that were not ours, or a newer version's.",
+        lambda node, load: node.broker.counts["ignored"],
+        "counter",
+    ),
     "broker_epochs": Reading(
         "Times that a room began a new epoch because the broker had lost its count.",
         lambda node, load: node.broker.counts["epochs"],

@@ -23,9 +23,10 @@ from rooms.brokers.redis_rooms import HELD
 from rooms.brokers.redis_scripts import RENEW
 from rooms.brokers.redis_url import parse_redis_url
 from rooms.brokers.urls import make_broker
+from rooms.core.groups import root_of
 from rooms.core.history import NOTHING, Retention
 from rooms.errors import ConfigError, Unavailable
-from rooms.protocol.commands import Position
+from rooms.protocol.commands import Position, Publication
 from rooms.protocol.topics import Filter
 from rooms.testing.brokers.node import KEPT, BrokerNode, events_of
 from rooms.testing.faults import FaultProxy, fault_proxy
@@ -348,6 +349,24 @@ async def test_foreign_messages_are_counted_and_ignored(valkey: Valkey) -> None:
         assert node.events("a") == ["1"]
         assert node.broker.counts["oversized"] == 1
         assert node.broker.counts["malformed"] == 6
+        assert node.broker.counts["ignored"] == 7
+
+
+async def test_the_end_of_who_listens_is_the_end_of_the_broker(valkey: Valkey) -> None:
+    broker = RedisBroker(parse_redis_url(url_of(valkey)))
+
+    def deliver(publication: Publication) -> None:
+        raise KeyError(publication.event)
+
+    async def run() -> None:
+        async with broker.open(deliver, lambda room: KEPT):
+            await broker.subscribe("a")
+            await broker.publish("a", "1", Raw(b"1"))
+            await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught, trio.fail_after(SECONDS):
+        await run()
+    assert isinstance(root_of(caught.value), KeyError)
 
 
 async def test_a_foreign_message_ahead_of_all_others_is_not_waited_for(valkey: Valkey) -> None:
