@@ -70,7 +70,7 @@ def _decode(payload: bytes, binary: bool, room: str | None) -> Said:
     except UnicodeDecodeError:
         raise Malformed("The text is not UTF-8.") from None
     if not bar:
-        raise Malformed("Write name|arg1,arg2: the bar is there without arguments, too.")
+        raise Malformed("A bar must follow the name even where no arguments do.")
     # so that a handler's answer is an event of the same name, the name is the id
     return ForeignEvent(id=name, event=name, room=room, payload=_payload(rest))
 
