@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -194,9 +194,14 @@ def unknown_variables(environment: Mapping[str, str]) -> str:
     lines = []
     for name, variable in _variables(environment).items():
         if name not in known:
-            near = [_variable(each) for each in get_close_matches(name, known, 1)]
+            near = [_variable(each) for each in _near(name)]
             lines.append(f"{variable} is no setting{''.join(f', {each} is' for each in near)}")
     return "; ".join(lines)
+
+
+def _near(name: str) -> list[str]:
+    """Return the setting that may have been meant, if any."""
+    return get_close_matches(name, Settings.__struct_fields__, 1)
 
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -216,7 +221,8 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} cannot be read: {error}.") from None
     unknown = sorted(set(values) - set(Settings.__struct_fields__))
     if unknown:
-        raise ConfigError(f"{file} sets {unknown[0]!r}, which is not a setting.")
+        near = "".join(f", as {name} is" for name in _near(unknown[0]))
+        raise ConfigError(f"{file} sets {unknown[0]!r}, which is not a setting{near}.")
     return values
 
 
@@ -238,7 +244,17 @@ def _convert(name: str, value: Any, source: str) -> Any:
         return msgspec.convert(value, types, strict=False)
     except msgspec.ValidationError as error:
         shown = "" if name in SECRETS else f" {value!r}"
-        raise ConfigError(f"{source}{shown} does not fit {name}: {error}.") from None
+        raise ConfigError(
+            f"{source}{shown} does not fit {name}: {_wanted(types, error)}."
+        ) from None
+
+
+def _wanted(types: Any, error: msgspec.ValidationError) -> str:
+    """Return what a setting of these types takes, as far as that can be listed."""
+    choices = ("true", "false") if types is bool else get_args(types)
+    if types is bool or get_origin(types) is Literal:
+        return f"choose {', '.join(choices[:-1])} or {choices[-1]}"
+    return str(error)
 
 
 _TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}

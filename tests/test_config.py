@@ -102,7 +102,11 @@ def test_every_setting_can_be_set_by_a_text(file: Path) -> None:
     ("sources", "complaint"),
     [
         ({"environment": {"ROOMS_PORT": "many"}}, "ROOMS_PORT 'many' does not fit port: "),
-        ({"flags": {"log_level": "loud"}}, "--log-level 'loud' does not fit log_level"),
+        (
+            {"flags": {"log_level": "INFO"}},
+            "--log-level 'INFO' does not fit log_level: choose debug, info, warning or error",
+        ),
+        ({"environment": {"ROOMS_HTTP": "no"}}, "'no' does not fit http: choose true or false"),
         ({"flags": {"head_seconds": "soon"}}, "--head-seconds 'soon' does not fit head_seconds"),
     ],
 )
@@ -117,7 +121,11 @@ def test_a_value_that_does_not_fit_is_named_with_its_source(
     ("content", "complaint"),
     [
         ("port = ", "cannot be read"),
-        ("port = 1\nflavour = 2\n", "sets 'flavour', which is not a setting"),
+        ("port = 1\nflavour = 2\n", "sets 'flavour', which is not a setting\\."),
+        (
+            "message-bytes = 2\n",
+            "sets 'message-bytes', which is not a setting, as message_bytes is",
+        ),
         ('port = "many"\n', "'many' does not fit port"),
         ('origins = "https://a.example"\nport = []\n', "does not fit port"),
     ],
