@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from rooms.protocol.commands import NULL, User
+from rooms.protocol.shown import safe_repr
 
 VERSION = 1
 """Of the messages below; a node skips those of a newer one."""
@@ -180,6 +181,9 @@ class TakeTicket(Struct, frozen=True, tag="take_ticket"):
     """Use up a one-time ticket of the node that is asked; answered by a `SignedIn` or null."""
 
     ticket: str
+
+    def __repr__(self) -> str:
+        return safe_repr(self)
 
 
 class SignedIn(Struct, frozen=True, omit_defaults=True):

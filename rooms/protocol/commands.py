@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from rooms.errors import RequestError, Unrecoverable
+from rooms.protocol.shown import safe_repr
 
 NULL = Raw(b"null")
 Id = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=64)]
@@ -63,6 +64,9 @@ class Auth(CommandBase, frozen=True, tag="auth"):
     name: str = ""
     secret: str = ""
 
+    def __repr__(self) -> str:
+        return safe_repr(self)
+
 
 class Join(CommandBase, frozen=True, tag="join", kw_only=True):
     """Become a member of a room, and be told what was missed.
@@ -77,6 +81,9 @@ class Join(CommandBase, frozen=True, tag="join", kw_only=True):
     since: Position | None = None
     must_recover: bool = False
     token: str = ""
+
+    def __repr__(self) -> str:
+        return safe_repr(self)
 
 
 class Leave(CommandBase, frozen=True, tag="leave", kw_only=True):

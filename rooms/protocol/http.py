@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -62,7 +62,7 @@ class BadHead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A parsed request head.
+    """A parsed request head; its ``repr`` shows nothing that could be a secret.
 
     Attributes:
         raw: As it came, the empty line included.
@@ -71,11 +71,11 @@ class RequestHead:
         version: ``HTTP/1.1``, or an older one.
     """
 
-    raw: bytes
+    raw: bytes = field(repr=False)
     method: str
     path: str
-    query: str
-    headers: dict[str, str]
+    query: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     version: str = "HTTP/1.1"
 
     @property

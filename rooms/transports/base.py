@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rooms.errors import Disconnect
@@ -14,7 +14,7 @@ from rooms.protocol.http import parse_headers
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a client said when it asked for a connection.
+    """What a client said when it asked for a connection; its ``repr`` shows no cookie.
 
     Attributes:
         path: Without the query.
@@ -25,8 +25,8 @@ class Handshake:
     """
 
     path: str
-    query: str
-    head: bytes
+    query: str = field(repr=False)
+    head: bytes = field(repr=False)
     subprotocols: tuple[str, ...]
     remote: str
     certificate: Certificate | None = None

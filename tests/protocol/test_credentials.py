@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from rooms.protocol.bus import TakeTicket
+from rooms.protocol.commands import Auth, Join
 from rooms.protocol.credentials import find_token, parse_cookies, split_ticket, without_secrets
 from rooms.protocol.http import parse_head
+from rooms.transports.base import Handshake
 
 # "ä?>" in base64url, which has both of the letters that base64 spells differently elsewhere.
 ODD = "w6Q_Pg"
@@ -96,3 +99,20 @@ def test_a_head_without_its_secrets_keeps_the_rest() -> None:
 def test_a_head_without_secrets_stays_as_it_was() -> None:
     raw = b"GET /ws?a=1 HTTP/1.1\r\nHost: here\r\nCookie: mine=1\r\n\r\n"
     assert without_secrets(parse_head(raw)) == parse_head(raw)
+
+
+def test_nothing_that_holds_a_secret_shows_it() -> None:
+    raw = (
+        b"GET /ws?ticket=s3cret HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer s3cret\r\n"
+        b"Cookie: session=s3cret\r\n\r\n"
+    )
+    head = parse_head(raw)
+    for each in (
+        head,
+        Handshake(head.path, head.query, head.raw, (), "peer"),
+        Auth(token="s3cret", name="Ana", secret="s3cret"),
+        Join(room="lobby", token="s3cret"),
+        TakeTicket("s3cret"),
+    ):
+        assert "s3cret" not in repr(each)
+    assert repr(Auth(name="Ana")) == "Auth(id=None, token='', name='Ana', secret='')"
