@@ -107,14 +107,10 @@ class Supervisor:
         pause = FIRST_PAUSE
         while not self.stopping.is_set():
             began, again = trio.current_time(), self._again
-            worker = self._workers[number] = await self._start(number)
-            if self.stopping.is_set():  # it was not there yet to be told
-                worker.send_signal(self._stopped_by)
-            status = await worker.wait()
-            del self._workers[number]
+            status = await self._live(number)
             if self.stopping.is_set() or again.is_set():
                 continue
-            served = any(each.serving for each in (worker, *self._workers.values()))
+            served = any(each.serving for each in self._workers.values())
             self._has_served = self._has_served or served
             self._failed.add(number)
             if self._is_hopeless(status):
@@ -124,6 +120,20 @@ class Supervisor:
                 pause = FIRST_PAUSE
             await self._pause(number, status, pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _live(self, number: int) -> int:
+        """Start a worker and return its status once it has ended."""
+        try:
+            worker = self._workers[number] = await self._start(number)
+        except OSError as error:  # no memory for it, say
+            log.error("a worker cannot be started", worker=number, error=str(error))
+            return 1
+        if self.stopping.is_set():  # it was not there yet to be told
+            worker.send_signal(self._stopped_by)
+        status = await worker.wait()
+        del self._workers[number]
+        self._has_served = self._has_served or worker.serving
+        return status
 
     def _is_hopeless(self, status: int) -> bool:
         """Whether no worker will ever serve: all have failed, or one as all others must."""

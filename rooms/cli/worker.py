@@ -91,7 +91,8 @@ async def start_process(
         announce: Called when it serves.
     """
     ours, its = socket.socketpair()
-    with its:
+    with its, contextlib.ExitStack() as failing:
+        failing.enter_context(ours)
         orders = Orders(number, listen.fileno(), its.fileno(), dict(settings))
         environment = os.environ | {VARIABLE: msgspec.json.encode(orders).decode()}
         process = await trio.lowlevel.open_process(
@@ -102,6 +103,7 @@ async def start_process(
             start_new_session=True,
             stdin=subprocess.DEVNULL,
         )
+        failing.pop_all()
     return Process(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)), announce)
 
 

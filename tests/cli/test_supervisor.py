@@ -47,12 +47,16 @@ class Crew:
 
     def __init__(self, count: int, *, waits: bool = False) -> None:
         self.started: list[FakeWorker] = []
+        self.refused = 0  # starts that the system is still to refuse
         self._another = trio.Event()
         self.supervisor = Supervisor(self._start, count, waits=waits)
         self.send, self._signals = trio.open_memory_channel[int](8)
         self.status: int | None = None
 
     async def _start(self, number: int) -> FakeWorker:
+        if self.refused:
+            self.refused -= 1
+            raise BlockingIOError("no process can be made")
         worker = FakeWorker(number)
         self.started.append(worker)
         self._another.set()
@@ -107,6 +111,17 @@ async def test_a_worker_that_dies_is_started_again_ever_more_slowly(
         pauses = [await crew.replace() for _ in range(8)]
         crew.supervisor.stop(signal.SIGTERM)
     assert pauses == pytest.approx([FIRST_PAUSE, 1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE])
+    assert crew.status == 0
+
+
+async def test_a_worker_that_the_system_has_no_place_for_is_tried_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with supervised(2) as crew:
+        crew.refused = 2
+        assert await crew.replace() == pytest.approx(FIRST_PAUSE + 1 + 2)
+        assert len(crew.started) == 3
+        crew.supervisor.stop(signal.SIGTERM)
     assert crew.status == 0
 
 
