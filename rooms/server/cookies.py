@@ -73,9 +73,9 @@ class SignedCookie(Authenticator):
 
     def _identity(self, session: Any, signed: float) -> Identity | None:
         user = session.get(self._key) if isinstance(session, dict) else None
-        if user is None or user == "":
+        if user is None or user == "" or isinstance(user, bool):  # False is nobody's id
             return None
-        name = str(session.get(self._name_key, "")) if self._name_key else ""
+        name = str(session.get(self._name_key) or "") if self._name_key else ""
         return Identity(
             user=User(str(user), name or str(user)),
             expires_at=signed + self._max_age,

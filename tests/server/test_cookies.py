@@ -48,10 +48,18 @@ async def test_the_session_may_hold_a_name_and_other_keys() -> None:
     assert (found.user.id, found.user.name) == ("u1", "Ana")
 
 
+async def test_a_name_that_the_session_leaves_open_is_the_id() -> None:
+    found = await identity_of(
+        cookie(user_id="u1", nick=None), SignedCookie(SECRET, name_key="nick")
+    )
+    assert found is not None
+    assert found.user.name == "u1"
+
+
 @pytest.mark.parametrize(
     "session",
-    ["", cookie(), cookie(user_id=None), cookie(user_id="")],
-    ids=["no", "empty", "null", "blank"],
+    ["", cookie(), cookie(user_id=None), cookie(user_id=""), cookie(user_id=False)],
+    ids=["no", "empty", "null", "blank", "false"],
 )
 async def test_a_session_without_a_user_does_not_concern_it(session: str) -> None:
     assert await identity_of(session) is None
