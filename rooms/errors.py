@@ -177,9 +177,9 @@ class Refused(RoomsError):
 
     def __init__(self, reason: str, status: int = 401, detail: str = "") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = reason.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         self.status = status
-        self.detail = detail or reason
+        self.detail = detail or self.reason
 
 
 class InvalidToken(Refused):

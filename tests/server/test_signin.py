@@ -164,6 +164,21 @@ async def test_a_user_is_called_as_others_can_see_and_not_like_a_connection(user
         assert (await refusal(server)).status == 403
 
 
+async def test_whatever_the_reason_of_a_refusal_holds_it_can_be_said() -> None:
+    app = App()
+
+    @app.authenticate
+    def who(credentials: Credentials) -> User | None:
+        if credentials.token is None:
+            return None
+        raise Refused("There is no \ud800.")
+
+    async with in_memory(app) as server:
+        assert error_in((await refusal(server, bearer("x"))).answer)["message"] == "There is no ?."
+        client = await server.connect()
+        assert (await client.request(type="auth", token="x"))["message"] == "There is no ?."
+
+
 async def test_a_users_name_is_told_in_its_composed_form() -> None:
     app = App()
     app.authenticate(lambda credentials: User("ana", "A\u0301na"))
