@@ -15,7 +15,7 @@ from rooms import App, Settings
 from rooms.protocol.frames import CLOSE
 from rooms.testing import Frame, Refused, TestClient, client_close, in_memory
 from tests.seeds.talk import connect, event, hear, hear_json, say, stuck
-from tests.server.test_asgi import hypercorn
+from tests.server.hypercorn import hypercorn
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "coming-from"

@@ -11,15 +11,13 @@ from typing import Any, cast
 
 import pytest
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve
 from trio.testing import MockClock
 
 from rooms import App, Context, Settings, WebSocket, asgi
 from rooms.server.asgi import AsgiApp
 from rooms.testing import TestClient
+from tests.server.hypercorn import SECONDS, hypercorn
 
-SECONDS = 20
 Message = dict[str, Any]
 
 
@@ -172,28 +170,6 @@ async def test_the_end_says_goodbye(autojump_clock: MockClock) -> None:
             client = FakeConnection(nursery, served)
             await client.greeted()
         assert (await client.heard())["code"] == 3001
-
-
-@asynccontextmanager
-async def hypercorn(application: Any) -> AsyncIterator[int]:
-    """Hypercorn's Trio worker with an ASGI application; yields its port."""
-    config = Config()
-    config.bind = ["127.0.0.1:0"]
-    config.graceful_timeout = 1
-    stop = trio.Event()
-    with trio.fail_after(SECONDS):
-        async with trio.open_nursery() as nursery:
-
-            async def run(task_status: trio.TaskStatus[list[str]]) -> None:
-                await hypercorn_serve(
-                    application, config, shutdown_trigger=stop.wait, task_status=task_status
-                )
-
-            binds = await nursery.start(run)
-            try:
-                yield int(binds[0].rpartition(":")[2])
-            finally:
-                stop.set()
 
 
 async def connect(port: int, path: str) -> TestClient:
