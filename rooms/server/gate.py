@@ -192,7 +192,7 @@ def _kinds(identity: Identity) -> Iterator[tuple[object, type | UnionType]]:
     yield identity.expires_at, float | int | None
     yield identity.token_id, str
     yield identity.grants, Grants | None
-    yield identity.claims, dict
+    yield identity.claims, Mapping
 
 
 def _named(user: User) -> User:
