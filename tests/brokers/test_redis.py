@@ -353,7 +353,8 @@ async def test_foreign_messages_are_counted_and_ignored(valkey: Valkey) -> None:
 
 
 async def test_the_end_of_who_listens_is_the_end_of_the_broker(valkey: Valkey) -> None:
-    broker = RedisBroker(parse_redis_url(url_of(valkey)))
+    url = url_of(valkey)
+    broker = RedisBroker(parse_redis_url(url))
 
     def deliver(publication: Publication) -> None:
         raise KeyError(publication.event)
@@ -361,11 +362,13 @@ async def test_the_end_of_who_listens_is_the_end_of_the_broker(valkey: Valkey) -
     async def run() -> None:
         async with broker.open(deliver, lambda room: KEPT):
             await broker.subscribe("a")
-            await broker.publish("a", "1", Raw(b"1"))
+            await other.publish("a", "1")
             await trio.sleep_forever()
 
-    with pytest.raises(ExceptionGroup) as caught, trio.fail_after(SECONDS):
-        await run()
+    with trio.fail_after(SECONDS):
+        async with Node(url).opened() as other:
+            with pytest.raises(ExceptionGroup) as caught:
+                await run()
     assert isinstance(root_of(caught.value), KeyError)
 
 
