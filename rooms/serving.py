@@ -90,13 +90,17 @@ class Server:
     @property
     def admin_url(self) -> str:
         """Where the admin API is, or ``unix:`` and the path of its socket."""
-        where = self.settings.admin_bind
         if self._admin is None:
             return self.url
-        if where.startswith(UNIX):
-            return where
-        host = where.rpartition(":")[0].strip("[]") or "127.0.0.1"
-        return url_of(self.settings, host, self._admin.listener.port)
+        return _url_at(self.settings, self.settings.admin_bind, self._admin.listener.port)
+
+    @property
+    def websocket_url(self) -> str:
+        """Where `ws_bind` is, or ``unix:`` and the path of its socket; without one, the port."""
+        url = self.url
+        if self._second is not None:
+            url = _url_at(self.settings, self.settings.ws_bind, self._second.port)
+        return url if url.startswith(UNIX) else "ws" + url.removeprefix("http")
 
     @property
     def url(self) -> str:
@@ -270,6 +274,13 @@ def _tls_at(where: str, tls: ssl.SSLContext | None) -> ssl.SSLContext | None:
 def admin_limits(settings: Settings) -> Settings:
     """Return the settings by which admins get in: they do when the server is full of clients."""
     return msgspec.structs.replace(settings, connections=ADMIN_CONNECTIONS)
+
+
+def _url_at(settings: Settings, where: str, port: int) -> str:
+    """Return where somebody on this machine finds what listens at an address of the settings."""
+    if where.startswith(UNIX):
+        return where
+    return url_of(settings, where.rpartition(":")[0].strip("[]") or "127.0.0.1", port)
 
 
 def url_of(settings: Settings, host: str, port: int) -> str:

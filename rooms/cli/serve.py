@@ -318,6 +318,8 @@ async def _run(app: Any, run: Run) -> None:
 def _announce(server: Server, loaded: Loaded, chat_page: bool) -> None:
     what = "chat" if chat_page else "server"
     click.echo(f"Rooms {what} on {server.url}  (Ctrl-C stops it)")
+    if loaded.settings.ws_bind:
+        click.echo(f"WebSockets also on {server.websocket_url}")
     if not loaded.settings.http:
         return
     if loaded.settings.admin_bind:

@@ -21,6 +21,7 @@ from tests.cli.processes import (
     START_SECONDS,
     connect,
     info_status,
+    read_until,
     rooms,
     serving,
     without_settings,
@@ -182,3 +183,14 @@ async def test_a_server_can_speak_websocket_alone() -> None:
         assert "Admin API" not in printed
         assert await info_status(port, "x") == 404
         await (await connect(port)).close()
+
+
+async def test_the_second_address_is_told_too() -> None:
+    async with serving("--no-http", "--ws-bind", "127.0.0.1:0") as (process, port, printed):
+        assert process.stdout is not None
+        if "also" not in printed:
+            printed = await read_until(process.stdout, rb"also on .*\n")
+        found = re.search(r"^WebSockets also on ws://127\.0\.0\.1:(\d+)$", printed, re.MULTILINE)
+        assert found is not None
+        assert int(found[1]) != port
+        await (await connect(int(found[1]))).close()

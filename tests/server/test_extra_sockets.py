@@ -197,7 +197,8 @@ async def test_a_proxy_on_a_unix_socket_says_who_the_client_is(path: Path) -> No
     settings = Settings(port=0, ws_bind=f"unix:{path}", trusted_proxies=("unix",))
     app = App()
     with trio.fail_after(20):
-        async with serve(app, settings):
+        async with serve(app, settings) as server:
+            assert server.websocket_url == f"unix:{path}"
             assert stat.S_IMODE((await trio.Path(path).stat()).st_mode) == 0o660
             stream = await trio.open_unix_socket(path)
             client = await websocket(stream, "X-Forwarded-For: 203.0.113.7\r\n")
