@@ -35,9 +35,11 @@ async def announce(room: str) -> dict[str, int]:
     ``curl -H 'Content-Type: application/json' -d '{"text": "…"}' …/announce/lobby``; pages of
     other sites cannot send that type.
     """
-    from quart import request
+    from quart import abort, request
 
     content = await request.get_json()
+    if not isinstance(content, dict) or "text" not in content:
+        abort(400)
     position = await app.room(f"chat/{room}").publish(
         "said", {"who": "the server", "text": str(content["text"])}
     )
