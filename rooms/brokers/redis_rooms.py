@@ -73,6 +73,9 @@ class Heard:
             if error.reason == "newer":
                 self._fall_behind()  # it counts, although it cannot be delivered
             return
+        if arrived.publication is not None and arrived.publication.room != self.room:
+            self._note(self.room, BadMessage("malformed"))
+            return
         self.take(arrived)
 
     def confirmed(self) -> None:

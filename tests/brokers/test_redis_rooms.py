@@ -123,6 +123,14 @@ def test_foreign_messages_change_nothing() -> None:
     assert (listener.delivered, listener.woken, set(listener.bad)) == ([], 0, {"malformed"})
 
 
+def test_what_names_another_room_than_its_channel_is_foreign() -> None:
+    listener = Listener(Position("e", 0))
+    listener.heard.hear(b"e 1 1\n" + encode("b", "said", Raw(b"1"), None))
+    assert (listener.delivered, listener.bad) == ([], ["malformed"])
+    listener.say(1)
+    assert listener.delivered == [1]
+
+
 def test_a_newer_nodes_message_is_a_gap() -> None:
     listener = Listener(Position("e", 0))
     listener.heard.hear(b'e 1 1\n[2,"a",{}]')
