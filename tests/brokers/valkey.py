@@ -18,8 +18,10 @@ from types import TracebackType
 SECONDS = 20
 """What a server may take to start."""
 
-# The shell ends the server as soon as nobody holds its standard input: also after kill -9.
-GUARD = '"$@" </dev/null & echo "pid $!"; read -r _; kill -9 $! 2>/dev/null; wait'
+# The server's process id is told before the server says anything, which may begin with a date; and
+# the shell ends it as soon as nobody holds its standard input: also after kill -9.
+SERVER = 'echo "pid $$"; exec "$@"'
+GUARD = f"sh -c '{SERVER}' sh " + '"$@" </dev/null & read -r _; kill -9 $! 2>/dev/null; wait'
 
 
 def find_binary() -> str | None:
