@@ -31,9 +31,6 @@ WRITE_SECONDS = 30.0
 GOODBYE_SECONDS = 1.0
 """How long a close may take, and how long a peer may go on sending what nobody reads."""
 
-FIRST_SECONDS = 0.1
-"""How long a connection is not idle, whatever it has sent."""
-
 _BARE_HEADERS = [(name.lower().encode(), value.encode()) for name, value in BARE_HEADERS.items()]
 
 _READ_BYTES = 65536
@@ -46,7 +43,18 @@ class HttpVersionRefused(Exception):
 
 
 class Http1Protocol(H11Protocol):
-    """Hypercorn's HTTP/1.1, without the ways out of it."""
+    """Hypercorn's HTTP/1.1, without the ways out of it.
+
+    Attributes:
+        begun: Set when the first that came has been handled.
+    """
+
+    begun: trio.Event
+
+    async def handle(self, event: Event) -> None:
+        """Do what an event of the connection asks for."""
+        await super().handle(event)
+        self.begun.set()
 
     async def _check_protocol(self, event: h11.Request) -> None:
         if event.http_version > b"1.1":
@@ -88,6 +96,11 @@ class Http1Server(TCPServer):
     http1: Http1Protocol | None = None
     _all_is_read = False
 
+    async def run(self) -> None:
+        """Serve the connection until it is over."""
+        self._begun = trio.Event()
+        await super().run()
+
     async def _read_data(self) -> None:
         made = self.protocol
         self.http1 = made.protocol = Http1Protocol(
@@ -101,15 +114,18 @@ class Http1Server(TCPServer):
             made.server,
             made.send,
         )
+        self.http1.begun = self._begun
         await super()._read_data()
         self._all_is_read = True
         await self.idle_task.stop()
 
     async def _idle_timeout(self) -> None:
-        """End a connection that waits for a request: its first is there, so let it be read."""
-        if self.http1 is None:
-            await trio.sleep(FIRST_SECONDS)
-        await super()._idle_timeout()
+        """End a connection that waits for a request, if it is not the one that it came with."""
+        with trio.move_on_after(self.config.keep_alive_timeout):
+            await self._begun.wait()
+            await self.context.terminated.wait()
+        with trio.CancelScope(shield=True):
+            await self._initiate_server_close()
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol asks for, but wait for no next request of a peer that has gone."""

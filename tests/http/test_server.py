@@ -392,6 +392,24 @@ async def test_stop_ends_idle_connections_and_lets_requests_finish(autojump_cloc
         assert (await busy.read_all()).endswith(b"slow")
 
 
+async def test_stop_lets_a_request_be_answered_that_a_busy_server_has_not_looked_at(
+    autojump_clock: Any,
+) -> None:
+    class Late(Half):
+        """Is read when everybody else has had a turn, and the server has been told to stop."""
+
+        async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+            await trio.sleep(2)
+            return await super().receive_some(max_bytes)
+
+    async with ground(hello_app()) as place:
+        client = place.connect(Late)
+        await client.send(GET)
+        await trio.testing.wait_all_tasks_blocked()
+        await place.server.stop(grace=10)
+        assert (await client.read_all()).endswith(b"hello")
+
+
 async def test_stop_cuts_what_does_not_finish(autojump_clock: Any) -> None:
     async with ground(hello_app()) as place:
         clients = [place.connect() for _ in range(2)]
