@@ -149,6 +149,11 @@ class Admission:
         if not self._pending:
             self._settled.unpark_all()
 
+    @property
+    def pending(self) -> int:
+        """How many have been let in and have not said what they want."""
+        return len(self._pending)
+
     async def settled(self) -> None:
         """Wait until everybody who has been let in has said what they want."""
         while self._pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
@@ -21,7 +22,7 @@ RESTART_SECONDS = 1.0
 """How long a server takes to be started again, if none has taken over."""
 
 ARRIVAL_SECONDS = 1.0
-"""How long connections that were accepted last have to say what they want."""
+"""How long those who were accepted last have to say what they want, each time one of them has."""
 
 LAST_SECONDS = 0.25
 """What is left for goodbyes when the time is over."""
@@ -132,6 +133,14 @@ class Drain:
         """End HTTP once those who were accepted last have had their first request answered."""
         with trio.move_on_after(ARRIVAL_SECONDS):
             await self._listener.closed.wait()
-            await self._node.admission.settled()
+        await self._wait_for_arrivals()
         if self._stop_http is not None:
             await self._stop_http(grace)
+
+    async def _wait_for_arrivals(self) -> None:
+        """Wait for those who were accepted last, as long as there are fewer and fewer of them."""
+        admission, before = self._node.admission, math.inf
+        while 0 < admission.pending < before:
+            before = admission.pending
+            with trio.move_on_after(ARRIVAL_SECONDS):
+                await admission.settled()

@@ -13,7 +13,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rooms import App, Context
 from rooms.config import Settings
-from rooms.server.drain import BATCH_SECONDS, LAST_SECONDS, RESTART_SECONDS, Drain, departures
+from rooms.server.drain import (
+    ARRIVAL_SECONDS,
+    BATCH_SECONDS,
+    LAST_SECONDS,
+    RESTART_SECONDS,
+    Drain,
+    departures,
+)
 from rooms.server.listen import Listener
 from rooms.testing import Closed, MemoryServer, TestClient, in_memory
 
@@ -235,6 +242,26 @@ async def test_requests_under_way_are_waited_for(autojump_clock: MockClock) -> N
         await wait_all_tasks_blocked()
         assert http.graces == [7]
         assert len(nursery.child_tasks) == 1
+        http.over.set()
+
+
+async def test_who_was_accepted_last_is_waited_for_as_long_as_one_after_the_other_speaks(
+    autojump_clock: MockClock,
+) -> None:
+    http = FakeHttp()
+    async with ending(http=http) as end, trio.open_nursery() as nursery:
+        admission = end.node.admission
+        busy, slow, _silent = [admission.arrive_unlimited("somebody") for _ in range(3)]
+        nursery.start_soon(end.drain.run)
+        await trio.sleep(0.9 * ARRIVAL_SECONDS)
+        admission.opened(busy)
+        await trio.sleep(0.9 * ARRIVAL_SECONDS)
+        assert http.graces == []
+        admission.opened(slow)
+        await trio.sleep(ARRIVAL_SECONDS)
+        assert http.graces == []
+        await trio.sleep(ARRIVAL_SECONDS)
+        assert http.graces == [end.node.settings.grace_seconds]
         http.over.set()
 
 
