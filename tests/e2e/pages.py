@@ -25,8 +25,7 @@ def is_outage(text: str, address: str) -> bool:
 
     It says so of each attempt to reconnect, and of the page's icon, which it loads when it likes.
     """
-    refused = "ERR_CONNECTION_REFUSED" in text and "WebSocket" in text
-    return refused or ("net::ERR_CONNECTION" in text and address.endswith("icon.svg"))
+    return "net::ERR_CONNECTION" in text and ("WebSocket" in text or address.endswith("icon.svg"))
 
 
 class Visitor:
