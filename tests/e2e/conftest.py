@@ -16,7 +16,7 @@ from tests.e2e.servers import Server
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
         _without("Playwright is not installed: pip install playwright")
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
-        _without("there is no Chromium on PATH: apt-get install chromium")
+        _without("there is no Chromium on PATH: apt-get install chromium-headless-shell")
     expect.set_options(timeout=EXPECT_MILLISECONDS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
