@@ -244,6 +244,8 @@ class Chaos:
     async def _judge_nodes(self, tasks: float) -> None:
         """See that nodes hold nothing of clients who are gone, and have them end."""
         for node in self._nodes:
+            if node.end:
+                raise RuntimeError(f"node {node.number}, which nobody had stopped, {node.end}")
             with trio.move_on_after(GONE_SECONDS):
                 while left := await _left_over(node, tasks):  # noqa: ASYNC110 - nothing else tells
                     await trio.sleep(0.2)

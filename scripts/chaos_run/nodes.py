@@ -119,6 +119,12 @@ class Node:
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     @property
+    def end(self) -> str:
+        """How its latest process has ended, and its last words; empty if it runs."""
+        code = self._processes[-1].poll()
+        return "" if code is None else f"ended with {code}: {self._log.read_text()[-2000:]}"
+
+    @property
     def complaints(self) -> list[str]:
         """Tracebacks that any process of it has written."""
         logs = self._folder.glob(f"node-{self.number}-*.log")
