@@ -133,11 +133,14 @@ class Neighbours:
         self._elsewhere.close_room(name)
 
     async def _read_node(self, node: str) -> None:
+        if node not in self._stale:
+            return  # it has gone while another one was read
         del self._stale[node]  # what makes it stale from now on has it read once more
         try:
             await self._read([(room, node) for room in self._hub.rooms])
         except Unavailable:
-            self._stale[node] = None
+            if node in self._elsewhere:
+                self._stale[node] = None
             raise
 
     def _outdate(self, node: str) -> None:
