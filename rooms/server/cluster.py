@@ -185,11 +185,11 @@ class Cluster:
     async def _leave(self) -> None:
         try:
             await self._shares.flush()
-            await self.claims.release_all()
-            await self._peers.release(AGREED)
             await self._peers.leave()
             await self.tell_all(Gone())
             await self._shares.clear()
+            await self._peers.release(AGREED)
+            await self.claims.release_all()  # many take long; those of a node that is gone are free
         except Unavailable as error:
             log.warning("the other nodes could not be told of the end", problem=error.message)
 

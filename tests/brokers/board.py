@@ -86,13 +86,14 @@ class BoardPeers(Peers):
     Attributes:
         cut: Whether nothing reaches the board.
         deaf: Whether what is told is lost on the way to this node.
+        slow: Whether names are not released for as long as a test waits.
         calls: How often the board was asked to hold or to read something.
     """
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self.cut = False
-        self.deaf = False
+        self.deaf = self.slow = False
         self.calls = 0
         self._node = ""
         self._hear: Hear
@@ -162,6 +163,8 @@ class BoardPeers(Peers):
         return claim.value
 
     async def release(self, name: str) -> None:
+        if self.slow:
+            await trio.sleep_forever()
         await self.reach()
         claim = self.board.claims.get(name)
         if claim is not None:

@@ -180,6 +180,19 @@ async def test_who_goes_from_a_node_that_stops_to_another_one_has_not_left(
     assert board.is_empty
 
 
+async def test_a_node_that_stops_with_many_names_to_release_is_gone_at_once_too(
+    autojump_clock: object, board: Board
+) -> None:
+    async with opened(1, board, presence_grace=0) as (a,):
+        watcher = await a.enter("Watcher")
+        async with opened(1, board, presence_grace=0) as (b,):
+            await b.enter("Ana")
+            await told(watcher)
+            b.peers.slow = True
+        assert a.cluster.known == {}
+        assert everybody(await told(watcher)) == ([], ["Ana"])
+
+
 async def send_away(member: Member, clients: list[TestClient]) -> None:
     """Have a node that is about to stop say goodbye to its clients, who go."""
     member.server.node.draining = True
