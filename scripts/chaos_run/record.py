@@ -122,11 +122,13 @@ class Record:
         """A gap may be told only where an epoch ended, and must be told there.
 
         Who comes back to an engine that went back, before any node has seen that it did, is told
-        so at once, and of the new epoch when it begins.
+        so at once, and of the new epoch when it begins: whether the engine went back behind the
+        member's position, or only behind the room's, of which it then has not all.
         """
         for stays in every:
             for before, after in pairwise(stays):
-                ending = self.rewinds and after.epoch != last and after.why == "epoch_changed"
+                told = after.why in ("epoch_changed", "too_old")
+                ending = self.rewinds and after.epoch != last and told
                 if before.epoch == after.epoch and not ending:
                     self.trouble(f"{room}: a gap within an epoch: {before} and {after}")
 

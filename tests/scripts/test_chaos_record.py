@@ -94,10 +94,11 @@ def test_a_gap_within_an_epoch_is_found_unless_nothing_is_kept(record: Record) -
     assert record.troubles == []
 
 
+@pytest.mark.parametrize("why", ["epoch_changed", "too_old"])
 def test_who_is_told_before_the_nodes_that_the_engine_went_back_is_told_twice(
-    record: Record,
+    record: Record, why: str
 ) -> None:
-    stays = [[whole(1), Stay("e1", 2, 2, "epoch_changed"), whole(0, "e2")]]
+    stays = [[whole(1), Stay("e1", 2, 2, why), whole(0, "e2")]]
     record.judge(ROOM, stays, losses=1)
     assert "a gap within an epoch" in record.troubles[0]
     record.troubles.clear()
